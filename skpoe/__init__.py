@@ -1,0 +1,7 @@
+"""Multimodal variational autoencoders with the face of scikit-learn."""
+
+from .data import Modalities
+from .estimators import MVAE, PoEVAE, all_estimators
+
+__version__ = "0.1.0.dev0"
+__all__ = ["MVAE", "Modalities", "PoEVAE", "all_estimators"]

@@ -1,0 +1,84 @@
+"""Rows as the model reads them: values without holes, and masks. Here alone NaN becomes a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Batch:
+    """N rows of M modalities.
+
+    Parameters
+    ----------
+    values : sequence of Tensor of shape (N, F_m)
+        Zero where missing, so that no NaN can reach a gradient.
+    masks : sequence of bool Tensor of shape (N, F_m) or (N, 1)
+        True where observed; (N, 1) when the rows of the modality are observed whole or not at all.
+    """
+
+    def __init__(self, values: Sequence[Tensor], masks: Sequence[Tensor]) -> None:
+        self.values = list(values)
+        self.masks = list(masks)
+        self.observed = torch.stack([mask.any(-1) for mask in self.masks], dim=-1)
+        self._complete = [bool(mask.all()) for mask in self.masks]  # of all rows, once
+
+    @classmethod
+    def from_arrays(cls, arrays: Sequence[np.ndarray]) -> Batch:
+        """Read arrays of shape (N, F_m) with NaN where missing; they are copied, never changed."""
+        values, masks = [], []
+        for array in arrays:
+            missing = np.isnan(array)
+            value = np.array(array, order="C", copy=True)
+            if missing.any():
+                value[missing] = 0.0
+            whole = missing.all(axis=1)
+            if (missing.any(axis=1) == whole).all():
+                missing = whole[:, None]
+            values.append(torch.from_numpy(value))
+            masks.append(torch.from_numpy(~missing))
+        return cls(values, masks)
+
+    def __len__(self) -> int:
+        return len(self.observed)
+
+    def __getitem__(self, rows: Tensor | slice) -> Batch:
+        return self._like(
+            [value[rows] for value in self.values],
+            [mask[rows] for mask in self.masks],
+            self.observed[rows],
+        )
+
+    def map(self, functions: Sequence[Callable[[Tensor], Tensor]]) -> Batch:
+        """Apply a function a modality to the values; what is missing stays zero."""
+        values = [
+            function(value) if complete else function(value) * mask
+            for function, value, mask, complete in zip(
+                functions, self.values, self.masks, self._complete, strict=True
+            )
+        ]
+        return self._like(values, self.masks, self.observed)
+
+    def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> Batch:
+        """Move to a device, and the values to a dtype."""
+        return self._like(
+            [value.to(device=device, dtype=dtype) for value in self.values],
+            [mask.to(device=device) for mask in self.masks],
+            self.observed.to(device=device),
+        )
+
+    def _like(self, values: list[Tensor], masks: list[Tensor], observed: Tensor) -> Batch:
+        """Make a batch of the same modalities without looking at the masks again."""
+        batch = Batch.__new__(Batch)
+        batch.values, batch.masks, batch.observed = values, masks, observed
+        batch._complete = self._complete
+        return batch
+
+    def minibatches(self, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Batch]]:
+        """Visit every row once in random order, in batches of nearly equal size."""
+        order = torch.randperm(len(self), generator=generator).to(self.observed.device)
+        for rows in order.tensor_split(-(-len(self) // size)):
+            yield rows, self[rows]

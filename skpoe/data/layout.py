@@ -1,0 +1,129 @@
+"""What fit saw of a user's data, and how results go back into the same form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .modalities import Modalities
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Form and names of the X that an estimator was fitted on.
+
+    Parameters
+    ----------
+    kind : type
+        list, tuple, dict, Modalities, ndarray or DataFrame; the last two are one table.
+    names : tuple of str
+        Names of the modalities.
+    widths : tuple of int
+        Their numbers of features.
+    columns : tuple of (Index or None)
+        Their column labels, where they came as DataFrames.
+    positions : tuple of int ndarray, default=None
+        Where the columns of each modality stand in the one table.
+    """
+
+    kind: type
+    names: tuple[str, ...]
+    widths: tuple[int, ...]
+    columns: tuple[pd.Index | None, ...]
+    positions: tuple[np.ndarray, ...] | None = None
+
+    @property
+    def is_table(self) -> bool:
+        """Whether X is one table."""
+        return self.positions is not None
+
+    def split(self, table: np.ndarray) -> list[np.ndarray]:
+        """Cut one table into its modalities."""
+        return [table[:, where] for where in self.positions or ()]
+
+    def join(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
+        """Put the modalities of one table back in their places."""
+        table = np.empty((len(arrays[0]), sum(self.widths)), dtype=arrays[0].dtype)
+        for where, array in zip(self.positions or (), arrays, strict=True):
+            table[:, where] = array
+        return table
+
+    def new(self, arrays: Sequence[np.ndarray]) -> Any:
+        """Build what fit was given, of new values: one array (N, F_m) a modality."""
+        if self.is_table:
+            labels = self.columns[0] if self.kind is pd.DataFrame else None
+            return _like(None, labels, self.join(arrays))
+        tables = [
+            _like(None, labels, array) for labels, array in zip(self.columns, arrays, strict=True)
+        ]
+        return self._wrap(self.kind, tables)
+
+    def renew(self, X: Any, arrays: Sequence[np.ndarray], *, missing_only: bool) -> Any:
+        """Build what X is, of new values: all of them, or only where X has none.
+
+        X itself is not changed.
+        """
+        if self.is_table:
+            return _replace(X, self.join(arrays), missing_only)
+        old = list(X) if isinstance(X, (list, tuple)) else [X[name] for name in self.names]
+        index = next((t.index for t in old if isinstance(t, pd.DataFrame)), None)
+        tables = [
+            _like(index, labels, array) if table is None else _replace(table, array, missing_only)
+            for table, labels, array in zip(old, self.columns, arrays, strict=True)
+        ]
+        kind = dict if isinstance(X, Mapping) else type(X)
+        return self._wrap(kind, tables)
+
+    def _wrap(self, kind: type, tables: list[Any]) -> Any:
+        if kind in (list, tuple):
+            return kind(tables)
+        named = dict(zip(self.names, tables, strict=True))
+        return named if kind is dict else Modalities(named)
+
+
+def _like(index: pd.Index | None, labels: pd.Index | None, array: np.ndarray) -> Any:
+    return array if labels is None else pd.DataFrame(array, index=index, columns=labels)
+
+
+def _replace(table: Any, array: np.ndarray, missing_only: bool) -> Any:
+    """Copy a table, with new values everywhere or where it has none; keep dtypes that can hold."""
+    if isinstance(table, pd.DataFrame):
+        missing = table.isna().to_numpy() if missing_only else np.ones(table.shape, dtype=bool)
+        if all(isinstance(d, np.dtype) and d.kind == "f" for d in table.dtypes.unique()):
+            values = np.where(missing, array, table.to_numpy())
+            return pd.DataFrame(values, index=table.index, columns=table.columns).astype(
+                table.dtypes.reset_index(drop=True).set_axis(table.columns)
+                if table.dtypes.nunique() > 1
+                else table.dtypes.iloc[0]
+            )
+        columns = [
+            _replace_column(table.iloc[:, j], array[:, j], missing[:, j])
+            for j in range(table.shape[1])
+        ]
+        filled = pd.concat(columns, axis=1) if columns else table.copy()
+        filled.columns = table.columns
+        return filled
+    table = np.asarray(table)
+    if table.dtype.kind != "f":
+        # objects that hold numbers and None; integers have nothing missing
+        if missing_only and table.dtype.kind in "biu":
+            return table.copy()
+        return array if not missing_only else _filled(table.astype(float), array)
+    return _filled(table, array) if missing_only else array.astype(table.dtype)
+
+
+def _filled(table: np.ndarray, array: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(table), array, table).astype(table.dtype)
+
+
+def _replace_column(column: pd.Series, values: np.ndarray, missing: np.ndarray) -> pd.Series:
+    if not missing.any():
+        return column.copy()
+    kept = column.astype(float).to_numpy(dtype=float, na_value=np.nan)
+    dtype = column.dtype if pd.api.types.is_float_dtype(column.dtype) else float
+    filled = np.where(missing, values, kept)
+    return pd.Series(filled, index=column.index, name=column.name).astype(dtype)

@@ -1,0 +1,191 @@
+"""A container of modalities that is as long as the samples, so that it can be cross-validated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+class Modalities:
+    """Several tables about the same rows, indexed by row.
+
+    scikit-learn splits its X by rows. A list ``[X1, X2]`` would be split into modalities; this
+    container is split into rows, so it works in ``GridSearchCV``, ``cross_val_score`` and
+    ``train_test_split``. The tables are shared, not copied, until a modality is asked for.
+
+    Parameters
+    ----------
+    data : mapping of str to table, or sequence of tables
+        Each an array or DataFrame of shape (n_samples, n_features), NaN where missing, or None
+        for a modality that no row shows. The items of a sequence are named "modality_0",
+        "modality_1", ...
+    n_features : mapping of str to int, default=None
+        Widths of the modalities that are None; needed to fit on them.
+
+    Attributes
+    ----------
+    names : list of str
+        Names of the modalities.
+    shape : tuple of int
+        Number of samples, and number of features of all modalities together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skpoe import Modalities
+    >>> X = Modalities({"rna": np.zeros((8, 3)), "adt": np.ones((8, 2))})
+    >>> X
+    Modalities(8 samples, rna: 3, adt: 2)
+    >>> train, test = train_test_split(X, random_state=0)
+    >>> len(train), test["adt"].shape
+    (6, (2, 2))
+    """
+
+    ndim = 2
+    # rows or modalities? Neither is what everyone would expect: see items() and names
+    __iter__ = None
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | Sequence[Any],
+        n_features: Mapping[str, int] | None = None,
+    ) -> None:
+        if isinstance(data, Modalities):
+            data = dict(data.items())
+        if not isinstance(data, Mapping):
+            data = {f"modality_{m}": table for m, table in enumerate(data)}
+        if not data:
+            raise ValueError("There is no modality. Give at least one array or DataFrame.")
+        widths = dict(n_features or {})
+        if unknown := set(widths) - set(data):
+            raise ValueError(f"n_features names {sorted(unknown)}, which are not in the data.")
+        lengths = {}
+        for name, table in data.items():
+            if not isinstance(name, str):
+                raise TypeError(f"Names of modalities must be str; got {name!r}.")
+            if table is None:
+                widths.setdefault(name, None)
+                continue
+            if getattr(table, "ndim", None) != 2:
+                shape = getattr(table, "shape", type(table).__name__)
+                raise ValueError(
+                    f"Modality '{name}' must be an array or DataFrame with two axes (samples, "
+                    f"features); got {shape}."
+                )
+            if widths.setdefault(name, table.shape[1]) != table.shape[1]:
+                raise ValueError(
+                    f"Modality '{name}' has {table.shape[1]} features, but n_features says "
+                    f"{widths[name]}."
+                )
+            lengths[name] = table.shape[0]
+        if not lengths:
+            raise ValueError("All modalities are None, so the number of samples is unknown.")
+        if len(set(lengths.values())) > 1:
+            raise ValueError(
+                "All modalities must have the same number of samples; got "
+                + ", ".join(f"'{name}': {n}" for name, n in lengths.items())
+                + ". Fill rows in which a modality is not measured with NaN."
+            )
+        self._tables = dict(data)
+        self._widths = {name: widths[name] for name in data}
+        self._n_base = next(iter(lengths.values()))
+        self._rows: np.ndarray | None = None
+
+    @property
+    def names(self) -> list[str]:  # noqa: D102
+        return list(self._tables)
+
+    @property
+    def n_features(self) -> dict[str, int | None]:
+        """Width of each modality; None where it is not known."""
+        return dict(self._widths)
+
+    @property
+    def shape(self) -> tuple[int, int]:  # noqa: D102
+        return len(self), sum(width or 0 for width in self._widths.values())
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype that holds every modality."""
+        dtypes = []
+        for table in self._tables.values():
+            if hasattr(table, "dtypes"):
+                dtypes += list(table.dtypes)
+            elif table is not None:
+                dtypes.append(table.dtype)
+        plain = [d if isinstance(d, np.dtype) else np.dtype(object) for d in dtypes]
+        return np.result_type(*plain)
+
+    def __len__(self) -> int:
+        return self._n_base if self._rows is None else len(self._rows)
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """Name and table of each modality, in the form that it came in."""
+        return ((name, self._table(name)) for name in self._tables)
+
+    def _table(self, name: str) -> Any:
+        table = self._tables[name]
+        if table is None or self._rows is None:
+            return table
+        return table.iloc[self._rows] if hasattr(table, "iloc") else table[self._rows]
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return a modality for a name; rows, still a container, for anything else."""
+        if isinstance(key, str):
+            if key not in self._tables:
+                raise KeyError(f"There is no modality '{key}'; there are {self.names}.")
+            return self._table(key)
+        if isinstance(key, tuple):  # scikit-learn writes X[rows, ...]
+            if len(key) != 2 or not (key[1] is Ellipsis or key[1] == slice(None)):
+                raise IndexError("Modalities are indexed by rows, or by the name of a modality.")
+            key = key[0]
+        if isinstance(key, (int, np.integer)):
+            if not -len(self) <= key < len(self):
+                raise IndexError(f"Row {key} is out of range for {len(self)} samples.")
+            key = [key]
+        if not isinstance(key, slice):
+            key = np.asarray(key, dtype=np.intp if len(key) == 0 else None)
+        part = object.__new__(type(self))
+        part.__dict__.update(self.__dict__)
+        part._rows = (np.arange(self._n_base) if self._rows is None else self._rows)[key]
+        return part
+
+    def take(self, indices: Any, axis: int = 0) -> Modalities:
+        """Rows at the given positions."""
+        if axis != 0:
+            raise ValueError("Only rows (axis=0) can be taken from Modalities.")
+        return self[np.asarray(indices)]
+
+    @property
+    def iloc(self) -> Modalities:
+        """Itself: rows are indexed by position."""
+        return self
+
+    @property
+    def loc(self) -> Modalities:
+        """Itself: rows have no labels, and boolean masks work."""
+        return self
+
+    def to_numpy(self) -> np.ndarray:
+        """Columns of all modalities side by side, NaN where missing."""
+        columns = [
+            np.full((len(self), self._widths[name]), np.nan)
+            if table is None
+            else np.asarray(table)
+            for name, table in self.items()
+        ]
+        return np.concatenate(columns, axis=1)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        raise TypeError(
+            "Modalities do not turn into one array by themselves, because a step that flattens "
+            "them loses what belongs to which modality. Call .to_numpy() for the columns side by "
+            "side."
+        )
+
+    def __repr__(self) -> str:
+        widths = ", ".join(f"{name}: {width}" for name, width in self._widths.items())
+        return f"{type(self).__name__}({len(self)} samples, {widths})"

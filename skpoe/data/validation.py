@@ -1,0 +1,290 @@
+"""The only reader of a user's data: list, dict, Modalities, array or DataFrame to arrays."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import issparse
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+
+from .layout import Layout
+from .modalities import Modalities
+
+_DTYPES = [np.float64, np.float32]
+
+
+def read(estimator: Any, X: Any, *, fitting: bool) -> list[np.ndarray]:
+    """Check X and cut it into one float array a modality, NaN where missing.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Its ``modalities`` parameter says how one table is cut. Fitting leaves ``_layout``,
+        ``modality_names_`` and ``n_features_in_`` on it, and later X are compared with them.
+    X : list, tuple or dict of tables; Modalities; array or DataFrame
+    fitting : bool
+
+    Returns
+    -------
+    arrays : list of ndarray of shape (n_samples, n_features of the modality)
+        All float64, or all float32. They may share memory with X: never write to them.
+    """
+    known = None if fitting else estimator._layout
+    if _is_multimodal(X):
+        if fitting and isinstance(X, (list, tuple)):
+            _refuse_what_folds_make(estimator, X)
+        arrays, layout = _read_modalities(estimator, X, known)
+    else:
+        arrays, layout = _read_table(estimator, X, known)
+    if fitting:
+        estimator._layout = layout
+        estimator.modality_names_ = list(layout.names)
+        _check_observed(arrays, layout.names)
+    return arrays
+
+
+def _is_multimodal(X: Any) -> bool:
+    if isinstance(X, Modalities):
+        return True
+    if isinstance(X, Mapping):
+        return not issparse(X)  # a dok_array is a dict too
+    return isinstance(X, (list, tuple)) and all(
+        table is None or getattr(table, "ndim", 0) >= 2 for table in X
+    )
+
+
+def _refuse_what_folds_make(estimator: Any, X: Sequence[Any]) -> None:
+    """Model selection splits a list of modalities into shorter lists; catch it doing so."""
+    kind = type(X).__name__
+    if getattr(estimator, "_is_clone", False):
+        raise ValueError(
+            f"X is a {kind} of modalities, and this {type(estimator).__name__} is a clone, as "
+            f"model selection makes them: it would split the {kind} into modalities instead of "
+            "rows. Pass skpoe.Modalities(X), which is split into rows."
+        )
+    if len(X) == 1:
+        raise ValueError(
+            f"X is a {kind} with one modality. If that is all there is, pass the table itself. If "
+            f"model selection made it by splitting a {kind} of modalities, pass "
+            "skpoe.Modalities(X), which is split into rows."
+        )
+
+
+def _read_modalities(
+    estimator: Any, X: Any, known: Layout | None
+) -> tuple[list[np.ndarray], Layout]:
+    if known is not None and known.is_table:
+        raise ValueError(
+            f"X is a {type(X).__name__} of modalities, but {type(estimator).__name__} was fitted "
+            "on one table. Pass one table with the same columns."
+        )
+    named = _by_name(estimator, X, known)
+    widths = {} if known is None else dict(zip(known.names, known.widths, strict=True))
+    if isinstance(X, Modalities):
+        widths = {**{n: w for n, w in X.n_features.items() if w is not None}, **widths}
+    arrays: dict[str, np.ndarray] = {}
+    for name, table in named.items():
+        if table is None:
+            if name not in widths:
+                raise ValueError(
+                    f"Modality '{name}' is None, so its number of features is unknown. Pass "
+                    f"skpoe.Modalities(X, n_features={{'{name}': ...}}), or NaN of its shape."
+                )
+            continue
+        try:
+            arrays[name] = check_array(
+                table,
+                dtype=_DTYPES,
+                ensure_all_finite="allow-nan",
+                ensure_min_samples=2 if known is None else 1,
+            )
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"Modality '{name}': {error}") from error
+        widths.setdefault(name, arrays[name].shape[1])
+        if arrays[name].shape[1] != widths[name]:
+            raise ValueError(
+                f"Modality '{name}' has {arrays[name].shape[1]} features, but "
+                f"{type(estimator).__name__} is expecting {widths[name]} features as input."
+            )
+    dtype = np.result_type(*arrays.values())
+    n_samples = len(next(iter(arrays.values())))
+    hidden = {name: np.full((n_samples, widths[name]), np.nan, dtype) for name in named}
+    columns = {n: t.columns if isinstance(t, pd.DataFrame) else None for n, t in named.items()}
+    if known is None:
+        layout = Layout(
+            type(X) if type(X) in (list, tuple, dict) else Modalities,
+            tuple(named),
+            tuple(widths[name] for name in named),
+            tuple(columns.values()),
+        )
+        estimator.n_features_in_ = sum(layout.widths)
+        if hasattr(estimator, "feature_names_in_"):  # of an earlier fit on one table
+            del estimator.feature_names_in_
+    else:
+        layout = known
+        _check_columns(estimator, columns, known)
+    return [arrays.get(name, hidden[name]).astype(dtype, copy=False) for name in named], layout
+
+
+def _by_name(estimator: Any, X: Any, known: Layout | None) -> dict[str, Any]:
+    """Name the modalities and put them in the order of fit; check their lengths."""
+    expected = list(known.names) if known else _names_from_parameter(estimator)
+    if isinstance(X, (list, tuple)):
+        if expected is not None and len(X) != len(expected):
+            _refuse_names(estimator, f"{len(X)} modalities", expected)
+        names = expected or [f"modality_{m}" for m in range(len(X))]
+        X = dict(zip(names, X, strict=True))
+    elif expected is not None and set(X.names if isinstance(X, Modalities) else X) != set(
+        expected
+    ):
+        got = X.names if isinstance(X, Modalities) else list(X)
+        _refuse_names(estimator, f"{len(got)} modalities {got}", expected)
+    if not isinstance(X, Modalities):
+        X = Modalities(X)
+    return {name: X[name] for name in expected or X.names}
+
+
+def _names_from_parameter(estimator: Any) -> list[str] | None:
+    """Names that a list of modalities gets from ``modalities=``, which also fixes their number."""
+    if estimator.modalities is None:
+        return None
+    if isinstance(estimator.modalities, Mapping):
+        return list(estimator.modalities)
+    return [f"modality_{m}" for m in range(len(estimator.modalities))]
+
+
+def _refuse_names(estimator: Any, got: str, expected: list[str]) -> None:
+    raise ValueError(
+        f"X has {got}, but {type(estimator).__name__} is expecting {len(expected)} {expected}. "
+        "Pass NaN rows (or None) for a modality that is not measured."
+    )
+
+
+def _check_columns(estimator: Any, columns: Mapping[str, pd.Index | None], known: Layout) -> None:
+    for (name, now), then in zip(columns.items(), known.columns, strict=True):
+        if now is not None and then is not None and not now.equals(then):
+            unseen, lost = list(now.difference(then)), list(then.difference(now))
+            what = f"unseen {unseen}, missing {lost}" if unseen or lost else "another order"
+            raise ValueError(
+                f"The columns of modality '{name}' differ from those that "
+                f"{type(estimator).__name__} was fitted on: {what}."
+            )
+
+
+def _read_table(estimator: Any, X: Any, known: Layout | None) -> tuple[list[np.ndarray], Layout]:
+    name = type(estimator).__name__
+    if known is not None and not known.is_table:
+        raise ValueError(
+            f"X is one table, but {name} was fitted on {len(known.names)} modalities "
+            f"{list(known.names)}. Pass them the same way: a list, a dict or skpoe.Modalities."
+        )
+    is_frame = isinstance(X, pd.DataFrame)
+    if is_frame and isinstance(X.columns, pd.MultiIndex):
+        raise ValueError(
+            "X has a MultiIndex as columns, which scikit-learn cannot keep. Flatten it, for "
+            "example X.columns = ['_'.join(c) for c in X.columns], and pass modalities=."
+        )
+    table = validate_data(
+        estimator,
+        X,
+        reset=known is None,
+        dtype=_DTYPES,
+        ensure_all_finite="allow-nan",
+        ensure_min_samples=2 if known is None else 1,
+    )
+    if known is None:
+        where = _positions(estimator, X if is_frame else None, table.shape[1])
+        known = Layout(
+            pd.DataFrame if is_frame else np.ndarray,
+            tuple(where),
+            tuple(len(w) for w in where.values()),
+            (X.columns if is_frame else None,) * len(where),
+            tuple(where.values()),
+        )
+    return known.split(table), known
+
+
+def _positions(
+    estimator: Any, frame: pd.DataFrame | None, n_features: int
+) -> dict[str, np.ndarray]:
+    """Where the columns of each modality stand in the one table."""
+    modalities = estimator.modalities
+    everything = np.arange(n_features)
+    if modalities is None:
+        return {"X": everything}
+    if isinstance(modalities, Mapping):
+        where = {n: _resolve(n, which, frame, everything) for n, which in modalities.items()}
+    else:
+        if sum(modalities) != n_features:
+            raise ValueError(
+                f"modalities={list(modalities)} are the widths of {sum(modalities)} columns, but "
+                f"X has {n_features}."
+            )
+        cuts = np.split(everything, np.cumsum(modalities)[:-1])
+        where = {f"modality_{m}": cut for m, cut in enumerate(cuts)}
+    times = np.zeros(n_features, dtype=int)
+    for columns in where.values():
+        times[columns] += 1
+    if (times != 1).any():
+        labels = everything if frame is None else frame.columns
+        raise ValueError(
+            "Each column of X must be in one modality. "
+            f"In none: {list(labels[times == 0])}. In several: {list(labels[times > 1])}."
+        )
+    return where
+
+
+def _resolve(
+    name: str, which: Any, frame: pd.DataFrame | None, everything: np.ndarray
+) -> np.ndarray:
+    if callable(which):
+        if frame is None:
+            raise ValueError(
+                f"modalities['{name}'] is a callable, which needs a DataFrame; X is an array. "
+                "Give positions, or widths such as modalities=[3, 2]."
+            )
+        which = which(frame)
+    labels = [] if isinstance(which, slice) else list(which)
+    if labels and all(isinstance(label, str) for label in labels):
+        if frame is None:
+            raise ValueError(
+                f"modalities['{name}'] names columns, but X is an array without names. Pass a "
+                "DataFrame, or positions."
+            )
+        absent = [label for label in labels if label not in frame.columns]
+        if absent:
+            raise ValueError(f"modalities['{name}'] names columns that X lacks: {absent}.")
+        return frame.columns.get_indexer(labels)
+    if frame is not None:
+        warnings.warn(
+            f"modalities['{name}'] gives positions although X has column names: a step before "
+            "this one that drops or moves columns would change the modality silently. "
+            "Name the columns.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return everything[which if isinstance(which, slice) else np.asarray(labels, dtype=int)]
+
+
+def _check_observed(arrays: Sequence[np.ndarray], names: Sequence[str]) -> None:
+    """Refuse data that show nothing, and warn once of columns that no row shows."""
+    never = [np.isnan(array).all(axis=0) for array in arrays]
+    if all(n.all() for n in never):
+        raise ValueError("X shows nothing: every entry of every modality is missing (NaN).")
+    if any(n.any() for n in never):
+        what = ", ".join(
+            f"'{name}': {np.flatnonzero(n).tolist() if n.sum() <= 10 else int(n.sum())}"
+            for name, n in zip(names, never, strict=True)
+            if n.any()
+        )
+        warnings.warn(
+            f"Some columns have no observed value ({what}). Nothing can be learned about them; "
+            "they will be filled with the mean under the prior.",
+            UserWarning,
+            stacklevel=2,
+        )

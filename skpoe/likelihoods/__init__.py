@@ -1,0 +1,9 @@
+"""Likelihoods p(x_m | z), one file each; a new one is a file and a line in the registry."""
+
+from .base import Likelihood
+from .bernoulli import Bernoulli
+from .gaussian import Gaussian
+
+LIKELIHOODS = {likelihood.name: likelihood for likelihood in (Gaussian, Bernoulli)}
+
+__all__ = ["LIKELIHOODS", "Bernoulli", "Gaussian", "Likelihood"]

@@ -1,0 +1,63 @@
+"""Binary data."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..random import RowNoise
+from .base import Likelihood, observed_moments
+
+
+class Bernoulli(Likelihood):
+    """x_d is 1 with probability sigmoid(raw_d), else 0.
+
+    Encoders read x minus the observed mean of its column, so a missing entry (zero) is neutral.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skpoe.likelihoods import Bernoulli
+    >>> coin = Bernoulli()
+    >>> round(coin.log_density(torch.ones(1, 1), torch.zeros(1, 1)).exp().item(), 3)
+    0.5
+    """
+
+    name = "bernoulli"
+    shift: Tensor
+
+    def check(self, x: np.ndarray, modality: str) -> None:
+        good = (x == 0) | (x == 1) | np.isnan(x)
+        if not good.all():
+            row, column = np.argwhere(~good)[0]
+            raise ValueError(
+                f"The Bernoulli likelihood of modality '{modality}' needs values 0 and 1 (NaN "
+                f"where missing), but column {column} has {x[row, column]:g} in row {row}. "
+                "Binarise the modality, or choose another likelihood for it."
+            )
+
+    def start(self, x: Tensor, mask: Tensor) -> None:
+        super().start(x, mask)
+        self.register_buffer("shift", observed_moments(x, mask)[0])
+
+    def encode(self, x: Tensor) -> Tensor:
+        return x - self.shift.to(x.dtype)
+
+    def log_density(self, x: Tensor, raw: Tensor) -> Tensor:
+        return -_cross_entropy(x, raw)
+
+    def log_prob(self, x: Tensor, mask: Tensor, raw: Tensor) -> Tensor:
+        return -self._over_observed(_cross_entropy(x, raw), mask)  # negates the small sums alone
+
+    def mean(self, raw: Tensor) -> Tensor:
+        return torch.sigmoid(self._quiet(raw))
+
+    def sample(self, raw: Tensor, noise: RowNoise) -> Tensor:
+        threshold = noise.uniform(event=raw.shape[-1], dtype=raw.dtype)
+        return (threshold < self.mean(raw)).to(raw.dtype)
+
+
+def _cross_entropy(x: Tensor, raw: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(raw, x.expand_as(raw), reduction="none")

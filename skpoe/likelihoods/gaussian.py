@@ -1,0 +1,76 @@
+"""Gaussian noise with a learned scale a feature."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..random import RowNoise
+from .base import Likelihood, observed_moments
+
+
+class Gaussian(Likelihood):
+    """x_d = mean_d(z) + scale_d * noise, with one learned scale a feature.
+
+    Inside the model x has mean 0 and deviation 1 a feature over what is observed. The scale there
+    is 0.05 + softplus(rho_d), so no feature can be explained without error. Encoders read values
+    clipped to 5 deviations: a freak value says "far out", not how far.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skpoe.likelihoods import Gaussian
+    >>> x = torch.tensor([[1.0], [3.0]])
+    >>> noise = Gaussian()
+    >>> noise.start(x, torch.ones(2, 1, dtype=torch.bool))
+    >>> noise.mean(noise.standardise(x)).tolist()
+    [[1.0], [3.0]]
+    """
+
+    name = "gaussian"
+    floor = 0.05
+    reach = 5.0
+    shift: Tensor
+    spread: Tensor
+
+    def check(self, x: np.ndarray, modality: str) -> None:
+        """Accept every real number."""
+
+    def start(self, x: Tensor, mask: Tensor) -> None:
+        super().start(x, mask)
+        shift, spread = observed_moments(x, mask)
+        self.register_buffer("shift", shift)
+        self.register_buffer("spread", spread)
+        start = math.log(math.expm1(1.0 - self.floor))  # scale 1: as if z said nothing
+        self.rho = nn.Parameter(torch.full(shift.shape, start))
+
+    def standardise(self, x: Tensor) -> Tensor:
+        return (x - self.shift) / self.spread
+
+    def encode(self, x: Tensor) -> Tensor:
+        return x.clamp(-self.reach, self.reach)
+
+    def scale(self) -> Tensor:
+        """Noise scale of each feature in the data's units, shape (F,)."""
+        return self._inner_scale() * self.spread
+
+    def _inner_scale(self) -> Tensor:
+        return F.softplus(self.rho) + self.floor
+
+    def log_density(self, x: Tensor, raw: Tensor) -> Tensor:
+        scale = self._inner_scale()
+        jacobian = self.spread.log().to(raw.dtype)
+        constant = -scale.log() - jacobian - 0.5 * math.log(2 * math.pi)
+        gap = (x - raw) / scale
+        return torch.addcmul(constant, gap, gap, value=-0.5)
+
+    def mean(self, raw: Tensor) -> Tensor:
+        return self.shift + self.spread * self._quiet(raw)
+
+    def sample(self, raw: Tensor, noise: RowNoise) -> Tensor:
+        error = noise.normal(event=raw.shape[-1], dtype=raw.dtype)
+        return self.mean(raw) + self.scale() * error

@@ -1,0 +1,48 @@
+"""Multilayer perceptrons whose weights come from a generator that is handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "gelu": nn.GELU,
+    "softplus": nn.Softplus,
+}
+
+
+def mlp(
+    n_in: int,
+    n_out: int,
+    hidden_layer_sizes: Sequence[int],
+    activation: str,
+    generator: torch.Generator,
+) -> nn.Sequential:
+    """Make a multilayer perceptron; with no hidden layer, a linear map.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+    hidden_layer_sizes : sequence of int
+    activation : str
+        A key of ``ACTIVATIONS``.
+    generator : torch.Generator
+        Draws the weights, uniform on +-1 / sqrt(width of the layer's input), torch's own default.
+    """
+    sizes = (n_in, *hidden_layer_sizes, n_out)
+    layers: list[nn.Module] = []
+    for width_in, width_out in pairwise(sizes):
+        # a plain nn.Linear would draw from, and so move, torch's global generator
+        linear = nn.utils.skip_init(nn.Linear, width_in, width_out)
+        bound = width_in**-0.5
+        with torch.no_grad():
+            linear.weight.uniform_(-bound, bound, generator=generator)
+            linear.bias.uniform_(-bound, bound, generator=generator)
+        layers += [linear, ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers[:-1])

@@ -1,0 +1,81 @@
+"""What every family of posteriors can do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from ..random import RowNoise
+
+Params = dict[str, Tensor]
+
+
+class Family(ABC):
+    """An exponential family q(z | params); no weights, no state.
+
+    Experts and posteriors are mappings of leaves. The leaves of M *experts* are natural
+    parameters with leading axes (N or 1, M); the leaves of S *posteriors* lead with
+    (S or 1, N or 1). A product of experts is a sum of natural parameters.
+    """
+
+    name: str
+
+    @abstractmethod
+    def n_outputs(self, latent_dim: int) -> int:
+        """How many numbers an encoder emits a row."""
+
+    def n_shared(self, latent_dim: int) -> int:
+        """How many learned numbers an expert shares between all rows."""
+        return 0
+
+    @abstractmethod
+    def experts(self, raw: Tensor, shared: Tensor | None) -> Params:
+        """Read natural parameters off encoder outputs.
+
+        Parameters
+        ----------
+        raw : Tensor of shape (N, M, n_outputs)
+        shared : Tensor of shape (M, n_shared) or None
+        """
+
+    @abstractmethod
+    def lift(self, natural: Params) -> Params:
+        """Write a prior's natural parameters, leaves (D,), as one expert for all rows."""
+
+    @abstractmethod
+    def at(self, natural: Params) -> Params:
+        """Write a prior's natural parameters, leaves (D,), as posterior params, (1, 1, ...)."""
+
+    @staticmethod
+    def append(experts: Params, expert: Params) -> Params:
+        """Add one expert for all rows, leaves (1, 1, ...), after the others."""
+        return {
+            leaf: torch.cat([value, expert[leaf].expand(len(value), *expert[leaf].shape[1:])], 1)
+            for leaf, value in experts.items()
+        }
+
+    @abstractmethod
+    def product(self, experts: Params, membership: Tensor) -> Params:
+        """Multiply the experts in each subset; membership is (S, N, M) bool."""
+
+    @abstractmethod
+    def noise(self, source: RowNoise, n_draws: int, params: Params) -> Tensor:
+        """Draw what :meth:`rsample` turns into n_draws samples."""
+
+    @abstractmethod
+    def rsample(self, params: Params, noise: Tensor) -> Tensor:
+        """Map noise to z, shape (K, S, N, D), differentiably; pure."""
+
+    @abstractmethod
+    def log_prob(self, params: Params, z: Tensor) -> Tensor:
+        """Log-density in nats of z (K, S, N, D), shape (K, S, N)."""
+
+    @abstractmethod
+    def kl(self, params: Params, other: Params) -> Tensor:
+        """KL(params || other) in nats, shape (S, N); either side may have S = 1 or N = 1."""
+
+    @abstractmethod
+    def mean(self, params: Params) -> Tensor:
+        """Mean of z, shape (S, N, D)."""

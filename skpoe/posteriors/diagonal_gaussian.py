@@ -1,0 +1,65 @@
+"""Gaussian posteriors with a diagonal covariance."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..random import RowNoise
+from .base import Family, Params
+
+# exp(12) = 160,000: an expert may say a great deal, but may not overflow
+_LARGEST_LOG_PRECISION = 12.0
+
+
+class DiagonalGaussian(Family):
+    """N(mean, diag(1 / precision)); an encoder emits a mean and a log-precision a dimension.
+
+    Leaves of experts: ``h`` (precision times mean) and ``precision``, (N, M, D). Leaves of
+    posteriors: ``mean`` and ``precision``, (S, N, D).
+    """
+
+    name = "diagonal_gaussian"
+
+    def n_outputs(self, latent_dim: int) -> int:
+        return 2 * latent_dim
+
+    def experts(self, raw: Tensor, shared: Tensor | None = None) -> Params:
+        mean, log_precision = raw.chunk(2, dim=-1)
+        precision = log_precision.clamp(-_LARGEST_LOG_PRECISION, _LARGEST_LOG_PRECISION).exp()
+        return {"h": mean * precision, "precision": precision}
+
+    def lift(self, natural: Params) -> Params:
+        return {leaf: value[None, None] for leaf, value in natural.items()}
+
+    def at(self, natural: Params) -> Params:
+        precision = natural["precision"][None, None]
+        return {"mean": natural["h"] / precision, "precision": precision}
+
+    def product(self, experts: Params, membership: Tensor) -> Params:
+        both = torch.cat([experts["h"], experts["precision"]], dim=-1)
+        summed = torch.einsum("nmp,snm->snp", both, membership.to(both.dtype))
+        h, precision = summed.chunk(2, dim=-1)
+        return {"mean": h / precision, "precision": precision}
+
+    def noise(self, source: RowNoise, n_draws: int, params: Params) -> Tensor:
+        mean = params["mean"]
+        return source.normal(n_draws, len(mean), event=mean.shape[-1], dtype=mean.dtype)
+
+    def rsample(self, params: Params, noise: Tensor) -> Tensor:
+        return params["mean"] + params["precision"].rsqrt() * noise
+
+    def log_prob(self, params: Params, z: Tensor) -> Tensor:
+        precision = params["precision"]
+        square = (z - params["mean"]).square() * precision
+        return 0.5 * (precision.log() - square - math.log(2 * math.pi)).sum(-1)
+
+    def kl(self, params: Params, other: Params) -> Tensor:
+        ratio = other["precision"] / params["precision"]
+        square = (params["mean"] - other["mean"]).square() * other["precision"]
+        return 0.5 * (ratio - ratio.log() + square - 1.0).sum(-1)
+
+    def mean(self, params: Params) -> Tensor:
+        return params["mean"]

@@ -1,0 +1,6 @@
+"""Priors p(z)."""
+
+from .base import Prior
+from .standard_gaussian import StandardGaussian
+
+__all__ = ["Prior", "StandardGaussian"]

@@ -1,0 +1,136 @@
+"""Random numbers as a pure function of (seed, row, draw); no global state is read or moved.
+
+A generator that is consumed gives a row different numbers when its neighbours change. Here every
+row owns a stream that starts at an integer key, so a row gets the same numbers in any order,
+batch, subset of rows or thread, and different rows get independent ones.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_ROUNDS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
+_ZERO = 0x5BD1E995
+_ROWS_AT_A_TIME = 512
+
+
+def _signed(value: int) -> int:
+    """Read the lowest 64 bits of ``value`` as a signed integer, torch's only 64-bit kind."""
+    value &= (1 << 64) - 1
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _mix(x: Tensor) -> Tensor:
+    """Scramble 64-bit integers in place: the finalizer of SplitMix64, a bijection.
+
+    References
+    ----------
+    Fast splittable pseudorandom number generators (Steele, Lea & Flood, 2014), figure 16.
+    """
+    for shift, factor in _ROUNDS:
+        x ^= (x >> shift) & ((1 << (64 - shift)) - 1)  # torch shifts the sign in: mask it off
+        x *= _signed(factor)
+    x ^= (x >> 31) & ((1 << 33) - 1)
+    return x
+
+
+def _mix_int(x: int) -> int:
+    """Scramble one number as :func:`_mix` does."""
+    x &= (1 << 64) - 1
+    for shift, factor in _ROUNDS:
+        x = ((x ^ (x >> shift)) * factor) & ((1 << 64) - 1)
+    return x ^ (x >> 31)
+
+
+def hash_weights(n: int, stream: int = 0, device: torch.device | None = None) -> Tensor:
+    """Return n fixed odd 64-bit integers, shape (n,), that differ from stream to stream."""
+    count = torch.arange(1, n + 1, device=device)
+    return _mix(count * _signed(_GOLDEN) + _signed(stream << 40)) | 1
+
+
+def row_keys(values: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor:
+    """Hash the observed entries of each row to an integer.
+
+    Parameters
+    ----------
+    values : sequence of Tensor of shape (N, F_m)
+        Zero where missing.
+    masks : sequence of bool Tensor of shape (N, F_m) or (N, 1)
+
+    Returns
+    -------
+    keys : int64 Tensor of shape (N,)
+        Equal rows have equal keys; a missing entry adds nothing.
+    """
+    n = values[0].shape[0]
+    keys = torch.zeros(n, dtype=torch.int64, device=values[0].device)
+    for m, (value, mask) in enumerate(zip(values, masks, strict=True)):
+        weights = hash_weights(value[0].numel() if n else 0, m + 1, value.device)
+        for start in range(0, n, _ROWS_AT_A_TIME):  # 8 bytes an entry: stay in the cache
+            rows = slice(start, start + _ROWS_AT_A_TIME)
+            # float32 bits: a table has the same keys in single and in double precision;
+            # adding 0.0 makes -0.0 and 0.0 equal, and the constant tells zero from missing
+            bits = (value[rows].float() + 0.0).contiguous().view(torch.int32).long()
+            keys[rows] += ((bits + _ZERO) * mask[rows] * weights).sum(-1)
+    return _mix(keys)
+
+
+class RowNoise:
+    """Independent streams of random numbers, one a row.
+
+    Number j of the stream of a row is a scrambled counter that starts where the row's key and the
+    purpose of the stream say.
+
+    Parameters
+    ----------
+    seed : int
+    keys : int64 Tensor of shape (N,)
+        See :func:`row_keys`. Rows with equal keys get equal numbers.
+    """
+
+    def __init__(self, seed: int, keys: Tensor) -> None:
+        self._start = _mix(keys ^ _signed((seed + 1) * _GOLDEN))
+        self._purpose = 0
+
+    def __getitem__(self, rows: Tensor | slice) -> RowNoise:
+        """Keep the streams of some rows."""
+        return self._derive(self._start[rows], self._purpose)
+
+    def fold(self, label: int | str) -> RowNoise:
+        """Return new streams, independent of these, named by a step number or a purpose."""
+        number = zlib.crc32(label.encode()) | 1 << 40 if isinstance(label, str) else label
+        return self._derive(self._start, _mix_int(self._purpose ^ ((number + 1) * _GOLDEN)))
+
+    @staticmethod
+    def _derive(start: Tensor, purpose: int) -> RowNoise:
+        derived = RowNoise.__new__(RowNoise)
+        derived._start, derived._purpose = start, purpose
+        return derived
+
+    def _integers(self, lead: tuple[int, ...], event: int) -> Tensor:
+        count = torch.arange(1, math.prod(lead) * event + 1, device=self._start.device)
+        count = count.mul_(_signed(_GOLDEN)).add_(_signed(self._purpose))
+        return _mix(count.view(*lead, 1, event) + self._start[:, None])
+
+    def uniform(self, *lead: int, event: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Draw from the open interval (0, 1), shape (*lead, N, event)."""
+        high = (self._integers(lead, event) >> 41) & ((1 << 23) - 1)
+        return (high.to(dtype) + 0.5) * 2.0**-23
+
+    def normal(self, *lead: int, event: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Draw standard normal numbers, shape (*lead, N, event).
+
+        The first draws do not depend on how many are asked for.
+        """
+        pairs = self._integers(lead, (event + 1) // 2)
+        radius = ((pairs >> 32) & 0xFFFFFFFF).to(dtype).add_(0.5).mul_(2.0**-32)
+        radius = radius.log_().mul_(-2.0).clamp_(min=0.0).sqrt_()
+        angle = (pairs & 0xFFFFFFFF).to(dtype).mul_(2.0 * math.pi * 2.0**-32)
+        both = torch.stack((radius * angle.cos(), radius * angle.sin()), dim=-1)
+        return both.flatten(-2)[..., :event]

@@ -1,0 +1,244 @@
+"""Laws that every estimator obeys, over all_estimators() and all likelihoods."""
+
+import copy
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from skpoe import Modalities, all_estimators
+from skpoe.likelihoods import LIKELIHOODS
+
+FAST = {"max_iter": 3, "n_importance_samples": 16, "latent_dim": 2, "random_state": 0}
+every_estimator = pytest.mark.parametrize("cls", [cls for _, cls in all_estimators()])
+
+
+def data(likelihood="gaussian", n=40):
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(n, width)) for width in (3, 2, 4)]
+    if likelihood != "gaussian":
+        X = [(x > 0).astype(float) for x in X]
+    X[1][::3] = np.nan
+    X[2][1::4] = np.nan
+    X[0][2, 1] = np.nan
+    for x in X:
+        x[5] = np.nan
+    return X
+
+
+@every_estimator
+@pytest.mark.parametrize("covariance", ["auto", "diag", "full"])
+@pytest.mark.parametrize("likelihood", sorted(LIKELIHOODS))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_composition_trains_and_predicts(cls, covariance, likelihood, dtype):
+    X = data(likelihood)
+    est = cls(**FAST, covariance=covariance, likelihood=likelihood, dtype=dtype)
+    est.fit(X)
+    assert est.transform(X).shape == (40, 2)
+    assert np.isfinite(est.score_samples(X)).all()
+    for filled, x in zip(est.predict_missing(X), X, strict=True):
+        assert np.isfinite(filled).all()
+        np.testing.assert_array_equal(filled[~np.isnan(x)], x[~np.isnan(x)])
+    assert [x.shape for x in est.sample(7)] == [(7, 3), (7, 2), (7, 4)]
+    assert est.n_iter_ == len(est.loss_curve_) == len(est.history_) == 3
+
+
+@every_estimator
+def test_training_lowers_the_loss_and_raises_the_score(cls):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(200, 1))
+    X = [z + 0.1 * rng.normal(size=(200, 3)) for _ in range(3)]
+    short = cls(max_iter=1, random_state=0).fit(X)
+    long = cls(max_iter=60, random_state=0).fit(X)
+    assert long.loss_curve_[-1] < long.loss_curve_[0] - 1
+    assert long.score(X) > short.score(X) + 1
+
+
+@every_estimator
+def test_the_same_seed_gives_the_same_bits_and_global_state_does_not_move(cls):
+    X = data()
+    torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    a, b = (cls(**FAST, n_threads=2).fit(X) for _ in range(2))
+    other = cls(**{**FAST, "random_state": 1}).fit(X)
+    cls(**{**FAST, "random_state": None}).fit(X)
+    for p, q in zip(a.model_.parameters(), b.model_.parameters(), strict=True):
+        assert torch.equal(p, q)
+    assert a.loss_curve_ == b.loss_curve_ != other.loss_curve_
+    np.testing.assert_array_equal(a.score_samples(X), b.score_samples(X))
+    for x, y in zip(a.sample(4), b.sample(4), strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert torch.equal(torch_before, torch.get_rng_state())
+    np.testing.assert_array_equal(numpy_before, np.random.get_state()[1])
+    assert (threads, dtype) == (torch.get_num_threads(), torch.get_default_dtype())
+
+
+@every_estimator
+def test_rows_do_not_depend_on_their_company(cls, monkeypatch):
+    X = data()
+    est = cls(**FAST).fit(X)
+    order = np.random.default_rng(1).permutation(40)
+    for method in ("transform", "score_samples"):
+        whole = getattr(est, method)(X)
+        np.testing.assert_allclose(getattr(est, method)([x[order] for x in X]), whole[order])
+        rows = [getattr(est, method)([x[[n]] for x in X])[0] for n in range(40)]
+        np.testing.assert_allclose(rows, whole, atol=1e-12)
+    whole = est.predict_missing(X)
+    monkeypatch.setattr("skpoe.estimators.base._CHUNK", 1)  # one row at a time
+    for x, y in zip(est.predict_missing(X), whole, strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-12)
+
+
+@every_estimator
+def test_a_row_that_shows_nothing_is_the_prior(cls):
+    X = data()
+    est = cls(**FAST).fit(X)
+    np.testing.assert_allclose(est.transform(X)[5], 0, atol=1e-7)
+    np.testing.assert_allclose(est.score_samples(X)[5], 0, atol=1e-6)
+
+
+@every_estimator
+def test_score_is_in_the_units_of_the_data(cls):
+    """Changing the unit of a column by 10 changes its log-density by log 10."""
+    X = [x for x in data()]
+    scaled = [10 * x + 3 for x in X]
+    n_observed = sum((~np.isnan(x)).sum(1) for x in X)
+    a = cls(**FAST, dtype="float64").fit(X).score_samples(X)
+    b = cls(**FAST, dtype="float64").fit(scaled).score_samples(scaled)
+    # the draws belong to the values of a row, so the scores agree up to Monte-Carlo error
+    np.testing.assert_allclose((a - b).sum() / n_observed.sum(), np.log(10), atol=0.05)
+
+
+@every_estimator
+def test_latents_decode(cls):
+    X = data()
+    est = cls(**FAST).fit(X)
+    means = est.inverse_transform(est.transform(X))
+    z = torch.from_numpy(est.transform(X))
+    model = copy.deepcopy(est.model_).double()
+    for m, mean in enumerate(means):
+        np.testing.assert_allclose(mean, model.mean(z, m).detach())
+    with pytest.raises(ValueError, match=f"Z has 3 columns, but {cls.__name__} has latent_dim_=2"):
+        est.inverse_transform(np.zeros((4, 3)))
+
+
+@every_estimator
+def test_feature_names_and_pandas_output(cls):
+    X = data()
+    est = cls(**FAST).set_output(transform="pandas").fit(X)
+    names = [f"{cls.__name__.lower()}{d}" for d in range(2)]
+    assert est.get_feature_names_out().tolist() == names
+    Z = est.transform(X)
+    assert isinstance(Z, pd.DataFrame)
+    assert Z.columns.tolist() == names
+
+
+@every_estimator
+def test_pickle_and_deepcopy_keep_the_results(cls):
+    X = data()
+    est = cls(**FAST).fit(X)
+    for again in (pickle.loads(pickle.dumps(est)), copy.deepcopy(est)):
+        np.testing.assert_array_equal(again.score_samples(X), est.score_samples(X))
+
+
+@every_estimator
+def test_user_networks_are_made_fresh_and_seeded(cls):
+    def encoder(n_in, n_out):
+        return nn.Sequential(nn.Linear(n_in, 5), nn.Tanh(), nn.Linear(5, n_out))
+
+    X = data()
+    state = torch.get_rng_state()
+    make = {**FAST, "encoder": [encoder, None, encoder], "decoder": encoder}
+    a, b = cls(**make).fit(X), cls(**make).fit(X)
+    assert torch.equal(state, torch.get_rng_state())
+    np.testing.assert_array_equal(a.transform(X), b.transform(X))
+    assert isinstance(a.model_.strategy.encoders[0][1], nn.Tanh)
+    assert a.model_.strategy.encoders[0][0].weight is not a.model_.strategy.encoders[2][0].weight
+    wrong = cls(**{**FAST, "encoder": lambda n_in, n_out: nn.Linear(n_in, n_out + 1)})
+    with pytest.raises(
+        ValueError, match=r"encoder of modality 'modality_0' must map \(N, 3\) to "
+    ):
+        wrong.fit(X)
+    with pytest.raises(TypeError, match="must be a factory"):
+        cls(**{**FAST, "decoder": nn.Linear(2, 3)}).fit(X)
+
+
+@every_estimator
+def test_likelihood_instances_are_copied(cls):
+    mine = LIKELIHOODS["gaussian"]()
+    cls(**FAST, likelihood=mine).fit(data())
+    assert not list(mine.parameters())
+
+
+@every_estimator
+def test_one_table_is_one_modality(cls):
+    X = data()[0]
+    est = cls(**FAST).fit(X)
+    assert est.modality_names_ == ["X"]
+    assert est.predict_missing(X).shape == X.shape
+
+
+@every_estimator
+@pytest.mark.parametrize("n_modalities", [1, 2, 5])
+def test_any_number_of_modalities(cls, n_modalities):
+    rng = np.random.default_rng(0)
+    X = {f"m{m}": rng.normal(size=(20, 2)) for m in range(n_modalities)}
+    est = cls(**FAST).fit(X)
+    assert est.transform(Modalities(X)).shape == (20, 2)
+
+
+@every_estimator
+def test_verbose_prints_epochs(cls, capsys):
+    cls(**FAST, verbose=2).fit(data())
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["epoch 1/3", "epoch 3/3"]
+    cls(**FAST).fit(data())
+    assert capsys.readouterr().out == ""
+
+
+@every_estimator
+def test_divergence_names_epoch_and_modality(cls):
+    X = data()
+    est = cls(**{**FAST, "max_iter": 50}, learning_rate="constant", learning_rate_init=1e30)
+    with pytest.raises(FloatingPointError, match=r"not finite in epoch \d+, in .*modalit") as info:
+        est.fit(X)
+    assert "Lower learning_rate_init" in str(info.value)
+    assert not hasattr(est, "model_")
+
+
+@every_estimator
+def test_a_broken_network_is_named(cls):
+    class Broken(nn.Linear):
+        def forward(self, z):
+            return super().forward(z) * float("inf")
+
+    X = data()
+    est = cls(**FAST, decoder=[None, Broken, None])
+    with pytest.raises(FloatingPointError, match="in epoch 1, in modality 'modality_1'"):
+        est.fit(X)
+
+
+@every_estimator
+@pytest.mark.parametrize("n_samples", [0, 1.5, "3"])
+def test_sample_asks_for_a_positive_number(cls, n_samples):
+    est = cls(**FAST).fit(data())
+    with pytest.raises(ValueError, match="n_samples must be a positive integer; got"):
+        est.sample(n_samples)
+
+
+@every_estimator
+def test_samples_have_the_moments_of_the_data(cls):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(400, 1))
+    X = [5 + 2 * z + 0.5 * rng.normal(size=(400, 2)), (z + rng.normal(size=(400, 1)) > 0) * 1.0]
+    est = cls(likelihood=["gaussian", "bernoulli"], max_iter=100, random_state=0).fit(X)
+    real, flags = est.sample(4000)
+    np.testing.assert_allclose(real.mean(0), X[0].mean(0), atol=0.4)
+    np.testing.assert_allclose(real.std(0), X[0].std(0), rtol=0.2)
+    assert set(np.unique(flags)) == {0, 1}
+    np.testing.assert_allclose(flags.mean(), X[1].mean(), atol=0.08)
+    # the two modalities share a cause
+    assert np.corrcoef(real[:, 0], flags[:, 0])[0, 1] > 0.2

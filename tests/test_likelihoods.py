@@ -1,0 +1,150 @@
+"""Laws of the likelihoods, for every member of the registry, and scipy as the oracle."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from skpoe.likelihoods import LIKELIHOODS
+from skpoe.random import RowNoise
+
+N, F = 8, 3
+
+
+def data(name):
+    """Data in the support, with one entry missing in every row: x zero-filled, and the mask."""
+    rng = np.random.default_rng(0)
+    x = {
+        "gaussian": 50 + 7 * rng.normal(size=(N, F)),
+        "bernoulli": rng.integers(0, 2, size=(N, F)).astype(float),
+    }[name]
+    mask = np.ones((N, F), dtype=bool)
+    mask[np.arange(N), np.arange(N) % F] = False
+    return torch.from_numpy(np.where(mask, x, 0.0)), torch.from_numpy(mask)
+
+
+def started(name):
+    x, mask = data(name)
+    likelihood = LIKELIHOODS[name]()
+    likelihood.start(x, mask)
+    return likelihood.double(), x, mask
+
+
+def scipy_of(name, likelihood, raw):
+    """What the likelihood says it is, in scipy's words."""
+    raw = raw.detach().numpy()
+    if name == "gaussian":
+        mean = likelihood.shift.numpy() + likelihood.spread.numpy() * raw
+        return stats.norm(mean, likelihood.scale().detach().numpy())
+    return stats.bernoulli(1 / (1 + np.exp(-raw)))
+
+
+names = pytest.mark.parametrize("name", sorted(LIKELIHOODS))
+
+
+@names
+def test_density_mean_and_sum_agree_with_scipy(name):
+    likelihood, x, mask = started(name)
+    raw = torch.randn(2, 1, N, likelihood.n_outputs(F), dtype=torch.float64)
+    oracle = scipy_of(name, likelihood, raw)
+    inside = likelihood.standardise(x)
+    log_density = getattr(oracle, "logpdf", None) or oracle.logpmf
+    ours = likelihood.log_density(inside, raw).detach()
+    expected = log_density(x.numpy())
+    np.testing.assert_allclose(ours[..., mask], expected[..., mask.numpy()], atol=1e-10)
+    total = likelihood.log_prob(inside * mask, mask, raw).detach()
+    np.testing.assert_allclose(total, (expected * mask.numpy()).sum(-1), atol=1e-10)
+    np.testing.assert_allclose(likelihood.mean(raw).detach(), oracle.mean(), atol=1e-10)
+
+
+@names
+def test_rows_that_are_whole_or_absent_are_summed_alike(name):
+    likelihood, x, _ = started(name)
+    raw = torch.randn(3, N, likelihood.n_outputs(F), dtype=torch.float64)
+    rows = (torch.arange(N) % 2 == 0)[:, None]
+    inside = likelihood.standardise(x)
+    np.testing.assert_allclose(
+        likelihood.log_prob(inside, rows, raw).detach(),
+        likelihood.log_prob(inside, rows.expand(N, F), raw).detach(),
+        atol=1e-12,
+    )
+
+
+@names
+def test_density_integrates_to_one(name):
+    likelihood, x, _ = started(name)
+    if name == "bernoulli":
+        grid, step = torch.tensor([0.0, 1.0]).double(), 1.0
+    else:
+        grid = torch.linspace(x.min() - 400, x.max() + 400, 200001, dtype=torch.float64)
+        step = float(grid[1] - grid[0])
+    inside = likelihood.standardise(grid.double()[:, None].expand(-1, F))
+    raw = torch.randn(likelihood.n_outputs(F), dtype=torch.float64).expand(len(grid), -1)
+    mass = likelihood.log_density(inside, raw).exp().sum(0) * step
+    np.testing.assert_allclose(mass.detach(), 1, atol=1e-8)
+
+
+@names
+def test_samples_agree_with_scipy(name):
+    likelihood, _, _ = started(name)
+    raw = torch.randn(1, likelihood.n_outputs(F), dtype=torch.float64)
+    oracle = scipy_of(name, likelihood, raw)
+    noise = RowNoise(0, torch.arange(20000))
+    draws = likelihood.sample(raw.expand(20000, -1), noise).detach().numpy()
+    error = oracle.std() / np.sqrt(len(draws))
+    assert (np.abs(draws.mean(0) - oracle.mean()) < 5 * error).all()
+    np.testing.assert_allclose(draws.std(0), oracle.std()[0], rtol=0.03)
+    if hasattr(oracle, "logpdf"):
+        quantiles = oracle.cdf(draws)  # of the first column: uniform
+        assert stats.kstest(quantiles[:, 0], "uniform").pvalue > 0.001
+
+
+@names
+def test_missing_entries_are_neutral_to_the_encoder(name):
+    likelihood, x, mask = started(name)
+    encoded = likelihood.encode(likelihood.standardise(x))
+    observed = (encoded * mask).sum(0) / mask.sum(0)
+    np.testing.assert_allclose(observed, 0, atol=1e-12)
+
+
+@names
+def test_columns_that_were_never_seen_have_a_mean_that_no_latent_moves(name):
+    x, mask = data(name)
+    x[:, 1], mask[:, 1] = 0, False
+    likelihood = LIKELIHOODS[name]()
+    likelihood.start(x, mask)
+    raw = torch.randn(5, likelihood.n_outputs(F), dtype=torch.float64)
+    mean = likelihood.mean(raw)
+    assert len(mean[:, 1].unique()) == 1
+    assert len(mean[:, 0].unique()) == 5
+
+
+def test_gaussian_reports_its_scale_in_the_units_of_the_data():
+    likelihood, x, mask = started("gaussian")
+    # an untrained decoder explains nothing: the scale is the deviation of the data
+    masked = np.ma.masked_array(x.numpy(), ~mask.numpy())
+    np.testing.assert_allclose(likelihood.scale().detach(), masked.std(0).data, rtol=1e-6)
+
+
+def test_constant_columns_keep_a_finite_scale():
+    likelihood = LIKELIHOODS["gaussian"]()
+    x = torch.full((1000, 2), 0.1)
+    likelihood.start(x, torch.ones(1000, 1, dtype=torch.bool))
+    np.testing.assert_allclose(likelihood.spread, 1)
+    np.testing.assert_allclose(likelihood.standardise(x), 0, atol=1e-8)
+
+
+def test_large_offsets_keep_their_decimals():
+    likelihood = LIKELIHOODS["gaussian"]()
+    x = 1e9 + torch.arange(100.0).double()[:, None]
+    likelihood.start(x, torch.ones(100, 1, dtype=torch.bool))
+    inside = likelihood.standardise(x).float()
+    np.testing.assert_allclose(likelihood.mean(inside), x, rtol=1e-14, atol=1e-4)
+
+
+def test_bernoulli_names_the_column_and_the_value():
+    with pytest.raises(
+        ValueError, match="Bernoulli likelihood of modality 'rna' needs values"
+    ) as e:
+        LIKELIHOODS["bernoulli"]().check(np.array([[0.0, 1.0], [np.nan, 3.0]]), "rna")
+    assert "column 1 has 3 in row 1" in str(e.value)

@@ -1,0 +1,151 @@
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, train_test_split
+from sklearn.utils import indexable, resample, shuffle
+
+from skpoe import Modalities
+
+
+@pytest.fixture
+def X():
+    frame = pd.DataFrame({"a": np.arange(10.0), "b": np.arange(10)})
+    return Modalities({"rna": np.arange(30.0).reshape(10, 3), "adt": frame})
+
+
+def test_is_as_long_as_its_samples(X):
+    assert len(X) == 10
+    assert X.shape == (10, 5)
+    assert X.ndim == 2
+    assert X.dtype == np.float64
+    assert X.names == ["rna", "adt"]
+    assert repr(X) == "Modalities(10 samples, rna: 3, adt: 2)"
+
+
+def test_a_name_gives_the_modality_as_it_came(X):
+    assert isinstance(X["rna"], np.ndarray)
+    assert isinstance(X["adt"], pd.DataFrame)
+    assert X["adt"].dtypes.tolist() == [np.float64, np.int64]
+    assert list(dict(X.items())) == ["rna", "adt"]
+    with pytest.raises(KeyError, match=r"no modality 'x'; there are \['rna', 'adt'\]"):
+        X["x"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        [1, 3],
+        np.array([5, 1, 1]),
+        slice(2, 8, 3),
+        np.arange(10) % 2 == 0,
+        [True, False] * 5,
+        4,
+        np.int64(-1),
+        [],
+        (np.array([2, 3]), Ellipsis),
+        (slice(0, 2), slice(None)),
+    ],
+)
+def test_anything_else_gives_rows(X, key):
+    rows = key[0] if isinstance(key, tuple) else key
+    rows = np.atleast_1d(
+        np.arange(10)[np.array(rows, dtype=int) if isinstance(rows, list) and not rows else rows]
+    )
+    part = X[key]
+    assert isinstance(part, Modalities)
+    np.testing.assert_array_equal(part["rna"], X["rna"][rows])
+    pd.testing.assert_frame_equal(part["adt"], X["adt"].iloc[rows])
+
+
+def test_rows_compose_and_share_the_tables(X):
+    part = X[2:9].take([4, 0]).iloc[[1]].loc[np.array([True])]
+    assert part["rna"].tolist() == [[6.0, 7.0, 8.0]]
+    assert part._tables is X._tables
+
+
+@pytest.mark.parametrize("key", [10, -11, ("rna", 0), (0, 1, 2)])
+def test_keys_out_of_range(X, key):
+    with pytest.raises(IndexError):
+        X[key]
+
+
+def test_is_not_one_array_by_accident(X):
+    with pytest.raises(TypeError, match=r"Call \.to_numpy\(\)"):
+        np.asarray(X)
+    with pytest.raises(TypeError, match="not iterable"):
+        iter(X)
+    np.testing.assert_array_equal(X.to_numpy(), np.column_stack([X["rna"], X["adt"]]))
+
+
+def test_none_is_a_modality_that_no_row_shows():
+    X = Modalities({"a": None, "b": np.ones((2, 1))}, n_features={"a": 3})
+    assert X.shape == (2, 4)
+    assert X["a"] is None
+    assert X[:1]["a"] is None
+    assert np.isnan(X.to_numpy()[:, :3]).all()
+
+
+def test_pickle_keeps_the_rows(X):
+    part = pickle.loads(pickle.dumps(X[3:5]))
+    np.testing.assert_array_equal(part["rna"], X["rna"][3:5])
+
+
+def test_scikit_learn_splits_rows(X):
+    y = np.arange(10) % 2
+    for splitter, groups in ((KFold(2), None), (StratifiedKFold(2), None), (GroupKFold(2), y)):
+        for train, test in splitter.split(X, y, groups):
+            assert len(X[train]) + len(X[test]) == 10
+    a, b, ya, yb = train_test_split(X, y, random_state=0, stratify=y)
+    assert len(a) == len(ya) == 7
+    assert len(b) == len(yb) == 3
+    assert len(shuffle(X, random_state=0)) == len(resample(X, random_state=0)) == 10
+    assert indexable(X, y)[0] is X
+
+
+@pytest.mark.parametrize(
+    ("data", "n_features", "error", "message"),
+    [
+        ({}, None, ValueError, "There is no modality. Give at least one array or DataFrame."),
+        (
+            {"a": np.ones((3, 1)), "b": np.ones((2, 1))},
+            None,
+            ValueError,
+            "All modalities must have the same number of samples; got 'a': 3, 'b': 2. "
+            "Fill rows in which a modality is not measured with NaN.",
+        ),
+        (
+            {"a": np.ones(3)},
+            None,
+            ValueError,
+            "Modality 'a' must be an array or DataFrame with two axes (samples, features); "
+            "got (3,).",
+        ),
+        (
+            [[[1, 2]]],
+            None,
+            ValueError,
+            "Modality 'modality_0' must be an array or DataFrame with two axes (samples, "
+            "features); got list.",
+        ),
+        ([None, None], None, ValueError, "All modalities are None, so the number of samples is"),
+        ({1: np.ones((3, 1))}, None, TypeError, "Names of modalities must be str; got 1."),
+        (
+            {"a": np.ones((3, 1))},
+            {"a": 2},
+            ValueError,
+            "Modality 'a' has 1 features, but n_features says 2.",
+        ),
+        ({"a": np.ones((3, 1))}, {"c": 2}, ValueError, "n_features names ['c'], which are not in"),
+    ],
+)
+def test_what_is_refused(data, n_features, error, message):
+    with pytest.raises(error) as info:
+        Modalities(data, n_features)
+    assert str(info.value).startswith(message)
+
+
+def test_only_rows_can_be_taken(X):
+    with pytest.raises(ValueError, match="Only rows"):
+        X.take([0], axis=1)

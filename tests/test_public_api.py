@@ -1,0 +1,78 @@
+"""Every public name is documented by words and by an example that runs."""
+
+import doctest
+import inspect
+
+import pytest
+from numpydoc.docscrape import ClassDoc
+
+import skpoe
+from skpoe import all_estimators
+
+PUBLIC = [(name, getattr(skpoe, name)) for name in skpoe.__all__]
+METHODS = [
+    pytest.param(cls, name, id=f"{cls.__name__}.{name}")
+    for _, cls in all_estimators()
+    for name, _ in inspect.getmembers(cls, inspect.isfunction)
+    if not name.startswith("_") and getattr(cls, name).__module__.startswith("skpoe")
+]
+
+
+@pytest.mark.parametrize(("name", "thing"), PUBLIC)
+def test_public_names_have_a_docstring_with_an_example(name, thing):
+    examples = doctest.DocTestFinder(recurse=False).find(thing, name)
+    assert any(test.examples for test in examples), f"{name} has no doctest"
+
+
+@pytest.mark.parametrize(("cls", "name"), METHODS)
+def test_public_methods_describe_what_they_take_and_give(cls, name):
+    method = getattr(cls, name)
+    text = inspect.getdoc(method)
+    assert text
+    takes = [p for p in inspect.signature(method).parameters if p != "self"]
+    assert all(f"\n{p} : " in text for p in takes), f"a parameter of {name} is not described"
+    assert "\nReturns\n" in text
+
+
+def parameters():
+    """(class, parameter, default, type in the docstring, text) of every estimator."""
+    rows = []
+    for _, cls in all_estimators():
+        documented = {p.name: p for p in ClassDoc(cls)["Parameters"]}
+        signature = inspect.signature(cls).parameters
+        assert list(documented) == list(signature), cls
+        for name, parameter in signature.items():
+            assert parameter.kind is parameter.KEYWORD_ONLY
+            rows.append(
+                (cls, name, parameter.default, documented[name].type, documented[name].desc)
+            )
+    return rows
+
+
+def test_shared_parameters_have_one_default_one_text_and_one_constraint():
+    first = {}
+    for cls, name, default, kind, text in parameters():
+        seen = first.setdefault(name, (default, kind, text))
+        assert seen == (default, kind, text), f"{name} differs in {cls.__name__}"
+        shown = f'"{default}"' if isinstance(default, str) else str(default)
+        assert kind.endswith(f"default={shown}"), f"{name} documents another default"
+        assert cls._parameter_constraints[name] == skpoe.MVAE._parameter_constraints[name]
+
+
+def test_order_of_parameters_is_the_same_everywhere():
+    order = list(inspect.signature(skpoe.MVAE).parameters)
+    for _, cls in all_estimators():
+        mine = list(inspect.signature(cls).parameters)
+        shared = [name for name in order if name in mine]
+        assert [name for name in mine if name in shared] == shared
+
+
+@pytest.mark.parametrize("cls", [cls for _, cls in all_estimators()])
+def test_fitted_attributes_are_documented(cls):
+    import numpy as np
+    import pandas as pd
+
+    X = pd.DataFrame(np.eye(4, 3), columns=["a", "b", "c"])
+    est = cls(max_iter=1).fit(X)
+    fitted = {name for name in vars(est) if name.endswith("_") and not name.startswith("_")}
+    assert fitted == {attribute.name for attribute in ClassDoc(cls)["Attributes"]}

@@ -1,0 +1,87 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from linear_gaussian import LinearGaussian
+
+from skpoe import PoEVAE
+from skpoe.objectives import ELBO
+from skpoe.threads import limit_threads
+from skpoe.training import Plan, train
+
+
+def test_auto_plan():
+    plan = Plan()
+    assert [plan.n_epochs(n) for n in (10, 1000, 2000, 5000, 50000)] == [200, 200, 100, 40, 20]
+    assert [plan.n_batch(n) for n in (10, 1999, 2000)] == [64, 64, 128]
+    assert Plan(max_iter=7, batch_size=3).n_epochs(10) == 7
+    assert Plan(max_iter=7, batch_size=3).n_batch(10) == 3
+
+
+def test_one_cycle_rises_then_falls():
+    rate = Plan(learning_rate_init=1.0).rate
+    np.testing.assert_allclose(rate(0.0), 1 / 25)
+    np.testing.assert_allclose(rate(0.1), 1.0)
+    np.testing.assert_allclose(rate(1.0), 1e-4, rtol=1e-6)
+    rising, falling = [rate(t / 100) for t in range(11)], [rate(t / 100) for t in range(10, 101)]
+    assert rising == sorted(rising)
+    assert falling == sorted(falling, reverse=True)
+    constant = Plan(learning_rate="constant", learning_rate_init=0.5)
+    assert {constant.rate(t) for t in (0.0, 0.05, 0.9)} == {0.5}
+
+
+def test_kl_warmup_and_history():
+    world = LinearGaussian()
+    history = train(
+        world.model("diagonal_gaussian"),
+        ELBO(),
+        world.batch(),
+        Plan(max_iter=5, batch_size=16, kl_warmup=4),
+        ["a", "b", "c"],
+    )
+    assert [record["kl_weight"] for record in history] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert [record["epoch"] for record in history] == [1, 2, 3, 4, 5]
+    assert all(math.isfinite(value) for record in history for value in record.values())
+
+
+def test_minibatches_visit_every_row_once_in_nearly_equal_batches(generator):
+    batch = LinearGaussian().batch()
+    seen, sizes = [], []
+    for rows, part in batch.minibatches(12, generator):
+        seen += rows.tolist()
+        sizes.append(len(part))
+        np.testing.assert_array_equal(part.values[0], batch.values[0][rows])
+    assert sorted(seen) == list(range(40))
+    assert seen != sorted(seen)
+    assert sizes == [10, 10, 10, 10]
+
+
+def test_training_finds_the_maximum_likelihood_of_a_linear_world():
+    """With linear networks the model is factor analysis; it must reach its likelihood."""
+    world = LinearGaussian(n=400, latent_dim=2)
+    est = PoEVAE(
+        latent_dim=2,
+        hidden_layer_sizes=(),
+        max_iter=150,
+        batch_size=400,
+        learning_rate_init=0.05,
+        dtype="float64",
+        random_state=0,
+    ).fit(world.x)
+    # the maximum is at least the likelihood of the parameters that made the data
+    assert est.score(world.x) > world.log_prob((0, 1, 2)).mean() - 0.05
+    hidden = est.predict_missing([world.x[0], world.x[1], None])[2]
+    ours = np.mean((hidden - world.x[2]) ** 2)
+    exact = np.mean((world.conditional_mean(2, (0, 1)) - world.x[2]) ** 2)
+    assert ours < 1.05 * exact
+
+
+def test_threads_are_given_back():
+    before = torch.get_num_threads()
+    with limit_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+    with pytest.raises(ZeroDivisionError), limit_threads(before + 1):
+        1 / 0  # noqa: B018
+    assert torch.get_num_threads() == before
