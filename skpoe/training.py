@@ -54,14 +54,14 @@ class Plan:
 
     def n_epochs(self, n_rows: int) -> int:
         """Epochs for so many rows."""
-        if isinstance(self.max_iter, int):
-            return self.max_iter
+        if self.max_iter != "auto":
+            return int(self.max_iter)
         return min(_AUTO_MOST_EPOCHS, max(_AUTO_FEWEST_EPOCHS, _AUTO_VISITS // n_rows))
 
     def n_batch(self, n_rows: int) -> int:
         """Rows in a step."""
-        if isinstance(self.batch_size, int):
-            return self.batch_size
+        if self.batch_size != "auto":
+            return int(self.batch_size)
         return 64 if n_rows < _AUTO_SMALL else 128
 
     def rate(self, progress: float) -> float:

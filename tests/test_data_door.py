@@ -1,6 +1,7 @@
 """Everything that can be handed to an estimator: what works, and what each mistake is told."""
 
 import warnings
+from collections import OrderedDict, namedtuple
 
 import numpy as np
 import pandas as pd
@@ -394,3 +395,22 @@ def test_a_clone_refuses_lists_and_names_the_remedy():
     with pytest.raises(ValueError, match=r"this PoEVAE is a clone.*Pass skpoe.Modalities\(X\)"):
         clone(PoEVAE(max_iter=1)).fit(X)
     clone(PoEVAE(max_iter=1)).fit(Modalities(X)).transform(X)  # a fitted clone may read lists
+
+
+@pytest.mark.parametrize("form", ["array", "dict"])
+def test_a_fit_that_fails_leaves_the_estimator_as_it_was(tables, form):
+    X = FORMS[form](tables)
+    est = fast().fit(X)
+    before = est.score_samples(X)
+    with pytest.raises(ValueError, match="Bernoulli"):
+        est.set_params(likelihood="bernoulli").fit(np.ones((9, 3)) * 5)
+    np.testing.assert_array_equal(est.score_samples(X), before)
+    assert est.n_features_in_ == 7
+
+
+def test_subclasses_of_containers_come_back_as_what_they_are(tables):
+    Pair = namedtuple("Pair", ["rna", "adt"])
+    for X, kind in ((Pair(**tables), tuple), (OrderedDict(tables), dict)):
+        est = fast().fit(X)
+        assert type(est.predict_missing(X)) is kind
+        assert type(est.sample(2)) is kind

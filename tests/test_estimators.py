@@ -191,6 +191,16 @@ def test_any_number_of_modalities(cls, n_modalities):
 
 
 @every_estimator
+def test_numpy_numbers_are_numbers(cls):
+    """A search over np.arange hands them in."""
+    make = {"latent_dim": 2, "max_iter": 3, "batch_size": 7, "random_state": 0}
+    plain = cls(**make, hidden_layer_sizes=(5,)).fit(data())
+    numpy = cls(**{k: np.int64(v) for k, v in make.items()}, hidden_layer_sizes=np.array([5]))
+    assert numpy.fit(data()).n_iter_ == 3
+    np.testing.assert_array_equal(numpy.transform(data()), plain.transform(data()))
+
+
+@every_estimator
 def test_verbose_prints_epochs(cls, capsys):
     cls(**FAST, verbose=2).fit(data())
     lines = capsys.readouterr().out.splitlines()

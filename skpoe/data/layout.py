@@ -25,7 +25,7 @@ class Layout:
     widths : tuple of int
         Their numbers of features.
     columns : tuple of (Index or None)
-        Their column labels, where they came as DataFrames.
+        Their column labels, where they came as DataFrames; those of the one table, once.
     positions : tuple of int ndarray, default=None
         Where the columns of each modality stand in the one table.
     """
@@ -75,14 +75,19 @@ class Layout:
             _like(index, labels, array) if table is None else _replace(table, array, missing_only)
             for table, labels, array in zip(old, self.columns, arrays, strict=True)
         ]
-        kind = dict if isinstance(X, Mapping) else type(X)
-        return self._wrap(kind, tables)
+        return self._wrap(kind_of(X), tables)
 
     def _wrap(self, kind: type, tables: list[Any]) -> Any:
         if kind in (list, tuple):
             return kind(tables)
         named = dict(zip(self.names, tables, strict=True))
         return named if kind is dict else Modalities(named)
+
+
+def kind_of(X: Any) -> type:
+    """Tell list, tuple, dict (also subclasses of them) and Modalities apart."""
+    kinds = [kind for kind in (list, tuple, Mapping) if isinstance(X, kind)] or [Modalities]
+    return dict if kinds[0] is Mapping else kinds[0]
 
 
 def _like(index: pd.Index | None, labels: pd.Index | None, array: np.ndarray) -> Any:
@@ -92,28 +97,28 @@ def _like(index: pd.Index | None, labels: pd.Index | None, array: np.ndarray) ->
 def _replace(table: Any, array: np.ndarray, missing_only: bool) -> Any:
     """Copy a table, with new values everywhere or where it has none; keep dtypes that can hold."""
     if isinstance(table, pd.DataFrame):
-        missing = table.isna().to_numpy() if missing_only else np.ones(table.shape, dtype=bool)
-        if all(isinstance(d, np.dtype) and d.kind == "f" for d in table.dtypes.unique()):
-            values = np.where(missing, array, table.to_numpy())
-            return pd.DataFrame(values, index=table.index, columns=table.columns).astype(
-                table.dtypes.reset_index(drop=True).set_axis(table.columns)
-                if table.dtypes.nunique() > 1
-                else table.dtypes.iloc[0]
-            )
-        columns = [
-            _replace_column(table.iloc[:, j], array[:, j], missing[:, j])
-            for j in range(table.shape[1])
-        ]
-        filled = pd.concat(columns, axis=1) if columns else table.copy()
-        filled.columns = table.columns
-        return filled
+        return _replace_frame(table, array, missing_only)
     table = np.asarray(table)
-    if table.dtype.kind != "f":
-        # objects that hold numbers and None; integers have nothing missing
-        if missing_only and table.dtype.kind in "biu":
-            return table.copy()
-        return array if not missing_only else _filled(table.astype(float), array)
+    if table.dtype.kind in "biu":  # nothing is missing, and means are not integers
+        return table.copy() if missing_only else array
+    if table.dtype.kind != "f":  # objects that hold numbers and None
+        table = table.astype(float)
     return _filled(table, array) if missing_only else array.astype(table.dtype)
+
+
+def _replace_frame(frame: pd.DataFrame, array: np.ndarray, missing_only: bool) -> pd.DataFrame:
+    missing = frame.isna().to_numpy() if missing_only else np.ones(frame.shape, dtype=bool)
+    dtypes = list(frame.dtypes.unique())
+    if len(dtypes) == 1 and isinstance(dtypes[0], np.dtype) and dtypes[0].kind == "f":
+        values = np.where(missing, array, frame.to_numpy()).astype(dtypes[0])
+        return pd.DataFrame(values, index=frame.index, columns=frame.columns)
+    columns = [
+        _replace_column(frame.iloc[:, j], array[:, j], missing[:, j])
+        for j in range(frame.shape[1])
+    ]
+    filled = pd.concat(columns, axis=1)
+    filled.columns = frame.columns
+    return filled
 
 
 def _filled(table: np.ndarray, array: np.ndarray) -> np.ndarray:

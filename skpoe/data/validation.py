@@ -12,40 +12,40 @@ from scipy.sparse import issparse
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from .layout import Layout
+from .layout import Layout, kind_of
 from .modalities import Modalities
 
 _DTYPES = [np.float64, np.float32]
 
 
-def read(estimator: Any, X: Any, *, fitting: bool) -> list[np.ndarray]:
+def read(estimator: Any, X: Any, known: Layout | None = None) -> tuple[list[np.ndarray], Layout]:
     """Check X and cut it into one float array a modality, NaN where missing.
 
     Parameters
     ----------
     estimator : BaseEstimator
-        Its ``modalities`` parameter says how one table is cut. Fitting leaves ``_layout``,
-        ``modality_names_`` and ``n_features_in_`` on it, and later X are compared with them.
+        Its ``modalities`` parameter says how one table is cut. Fitting sets ``n_features_in_``,
+        and ``feature_names_in_`` where X is one DataFrame.
     X : list, tuple or dict of tables; Modalities; array or DataFrame
-    fitting : bool
+    known : Layout, default=None
+        What fit saw, to compare X with; None in fit itself.
 
     Returns
     -------
     arrays : list of ndarray of shape (n_samples, n_features of the modality)
         All float64, or all float32. They may share memory with X: never write to them.
+    layout : Layout
+        Of X in fit, else ``known``.
     """
-    known = None if fitting else estimator._layout
-    if _is_multimodal(X):
-        if fitting and isinstance(X, (list, tuple)):
+    if not _is_multimodal(X):
+        arrays, layout = _read_table(estimator, X, known)
+    else:
+        if known is None and isinstance(X, (list, tuple)):
             _refuse_what_folds_make(estimator, X)
         arrays, layout = _read_modalities(estimator, X, known)
-    else:
-        arrays, layout = _read_table(estimator, X, known)
-    if fitting:
-        estimator._layout = layout
-        estimator.modality_names_ = list(layout.names)
+    if known is None:
         _check_observed(arrays, layout.names)
-    return arrays
+    return arrays, layout
 
 
 def _is_multimodal(X: Any) -> bool:
@@ -104,7 +104,8 @@ def _read_modalities(
                 ensure_min_samples=2 if known is None else 1,
             )
         except (ValueError, TypeError) as error:
-            raise type(error)(f"Modality '{name}': {error}") from error
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"Modality '{name}': {error}") from error
         widths.setdefault(name, arrays[name].shape[1])
         if arrays[name].shape[1] != widths[name]:
             raise ValueError(
@@ -113,11 +114,12 @@ def _read_modalities(
             )
     dtype = np.result_type(*arrays.values())
     n_samples = len(next(iter(arrays.values())))
-    hidden = {name: np.full((n_samples, widths[name]), np.nan, dtype) for name in named}
+    for name in named.keys() - arrays.keys():
+        arrays[name] = np.full((n_samples, widths[name]), np.nan)
     columns = {n: t.columns if isinstance(t, pd.DataFrame) else None for n, t in named.items()}
     if known is None:
         layout = Layout(
-            type(X) if type(X) in (list, tuple, dict) else Modalities,
+            kind_of(X),
             tuple(named),
             tuple(widths[name] for name in named),
             tuple(columns.values()),
@@ -128,7 +130,7 @@ def _read_modalities(
     else:
         layout = known
         _check_columns(estimator, columns, known)
-    return [arrays.get(name, hidden[name]).astype(dtype, copy=False) for name in named], layout
+    return [arrays[name].astype(dtype, copy=False) for name in named], layout
 
 
 def _by_name(estimator: Any, X: Any, known: Layout | None) -> dict[str, Any]:
@@ -203,7 +205,7 @@ def _read_table(estimator: Any, X: Any, known: Layout | None) -> tuple[list[np.n
             pd.DataFrame if is_frame else np.ndarray,
             tuple(where),
             tuple(len(w) for w in where.values()),
-            (X.columns if is_frame else None,) * len(where),
+            (X.columns if is_frame else None,),
             tuple(where.values()),
         )
     return known.split(table), known

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any
 
@@ -94,8 +95,13 @@ class BaseVAE(
         self : object
             The fitted estimator.
         """
-        arrays = read(self, X, fitting=True)
-        names, widths = self._layout.names, self._layout.widths
+        with _all_or_nothing(self):
+            self._fit(X)
+        return self
+
+    def _fit(self, X):
+        arrays, layout = read(self, X)
+        names, widths = layout.names, layout.widths
         likelihoods = make_likelihoods(self.likelihood, names)
         for name, likelihood, array in zip(names, likelihoods, arrays, strict=True):
             likelihood.check(array, name)
@@ -123,6 +129,8 @@ class BaseVAE(
                 verbose=int(self.verbose),
             )
             history = train(model, objective, data.to(device, dtype), plan, names)
+        self._layout = layout
+        self.modality_names_ = list(names)
         self.model_ = model
         self.latent_dim_ = pieces.latent_dim
         self.history_ = history
@@ -130,7 +138,6 @@ class BaseVAE(
         self.n_iter_ = len(history)
         self._seed = seed
         self._n_features_out = pieces.latent_dim
-        return self
 
     def transform(self, X):
         """Infer the posterior mean of the latent variables from what each row shows.
@@ -149,8 +156,7 @@ class BaseVAE(
         def posterior_mean(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
             return [model.posterior(batch).mean()]
 
-        check_is_fitted(self)
-        return self._predict(read(self, X, fitting=False), posterior_mean)[0]
+        return self._predict(self._read(X), posterior_mean)[0]
 
     def inverse_transform(self, Z):
         """Decode latent variables to the mean of each modality.
@@ -257,9 +263,8 @@ class BaseVAE(
         def bound(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
             return [importance_log_likelihood(model, batch, noise, self.n_importance_samples)]
 
-        check_is_fitted(self)
-        arrays = read(self, X, fitting=False)
-        return self._predict(arrays, bound, self.n_importance_samples)[0].astype(np.float64)
+        scores = self._predict(self._read(X), bound, self.n_importance_samples)[0]
+        return scores.astype(np.float64)
 
     def score(self, X, y=None):
         """Return the mean of ``score_samples``: nats per sample.
@@ -277,9 +282,12 @@ class BaseVAE(
         """
         return float(np.mean(self.score_samples(X)))
 
-    def _filled(self, X: Any, *, missing_only: bool) -> Any:
+    def _read(self, X: Any) -> list[np.ndarray]:
         check_is_fitted(self)
-        arrays = read(self, X, fitting=False)
+        return read(self, X, self._layout)[0]
+
+    def _filled(self, X: Any, *, missing_only: bool) -> Any:
+        arrays = self._read(X)
         n_draws = self.n_importance_samples
 
         def means(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
@@ -346,6 +354,18 @@ class BaseVAE(
         if model is not None and next(model.parameters()).device.type != "cpu":
             state = {**state, "model_": copy.deepcopy(model).cpu()}
         return state
+
+
+@contextmanager
+def _all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
+    """Leave the estimator as it was if what happens inside fails."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 def _draw_seed(random_state: Any) -> int:

@@ -82,7 +82,7 @@ class Pieces:
         self.latent_dim: int = (
             min(64, -(-sum(widths) // 2))
             if estimator.latent_dim == "auto"
-            else estimator.latent_dim
+            else int(estimator.latent_dim)
         )
         covariance = estimator.covariance
         self.family = _COVARIANCES[
@@ -128,9 +128,8 @@ class Pieces:
 
     def _default(self, n_in: int, n_out: int) -> nn.Module:
         estimator = self._estimator
-        return mlp(
-            n_in, n_out, estimator.hidden_layer_sizes, estimator.activation, self._generator
-        )
+        sizes = [int(size) for size in estimator.hidden_layer_sizes]
+        return mlp(n_in, n_out, sizes, estimator.activation, self._generator)
 
     def _from_factory(
         self, what: str, factory: Callable[[int, int], nn.Module], n_in: int, n_out: int
