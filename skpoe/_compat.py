@@ -1,9 +1,48 @@
-"""Every private name of scikit-learn that is needed, in one place.
+"""Names of scikit-learn that are private, or that not every supported version has, in one place.
 
-They stand unchanged in scikit-learn 1.6 to 1.9.
+The private names stand unchanged in scikit-learn 1.6 to 1.9.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from sklearn.base import _clone_parametrized, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight
 
-__all__ = ["Interval", "StrOptions", "_clone_parametrized", "_fit_context"]
+try:  # scikit-learn 1.9
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:
+
+    class CallbackSupportMixin:
+        """Nothing: this scikit-learn has no callbacks."""
+
+        def _init_callback_context(self, **kwargs: Any) -> _NoContext:
+            return _NoContext()
+
+    class _NoContext:
+        def subcontext(self, **kwargs: Any) -> _NoContext:
+            return self
+
+        def call_on_fit_task_begin(self, **kwargs: Any) -> _NoContext:
+            return self
+
+        def call_on_fit_task_end(self, **kwargs: Any) -> bool:
+            return False
+
+    def with_callbacks(method: Callable) -> Callable:
+        """Return the method as it is."""
+        return method
+
+
+__all__ = [
+    "CallbackSupportMixin",
+    "Interval",
+    "StrOptions",
+    "_check_sample_weight",
+    "_clone_parametrized",
+    "_fit_context",
+    "with_callbacks",
+]

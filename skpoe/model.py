@@ -52,6 +52,11 @@ class MultimodalVAE(nn.Module):
         self.likelihoods = nn.ModuleList(likelihoods)  # type: ignore[assignment]
         self.subsets = subsets
 
+    @property
+    def latent_dim(self) -> int:
+        """D."""
+        return self.prior.latent_dim
+
     def posterior(
         self, batch: Batch, membership: Tensor | None = None, log_weights: Tensor | None = None
     ) -> SubsetPosterior:

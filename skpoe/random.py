@@ -48,6 +48,11 @@ def _mix_int(x: int) -> int:
     return x ^ (x >> 31)
 
 
+def derive_seed(seed: int, label: int) -> int:
+    """Make a seed for one of many purposes, for generators that are consumed."""
+    return _mix_int(_mix_int(seed + 1) ^ (label + 1)) >> 1
+
+
 def hash_weights(n: int, stream: int = 0, device: torch.device | None = None) -> Tensor:
     """Return n fixed odd 64-bit integers, shape (n,), that differ from stream to stream."""
     count = torch.arange(1, n + 1, device=device)

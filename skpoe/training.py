@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .data.batch import Batch
 from .model import MultimodalVAE
 from .objectives import Objective
-from .random import RowNoise, row_keys
+from .random import RowNoise, derive_seed, row_keys
 
 _AUTO_VISITS = 200_000
 _AUTO_FEWEST_EPOCHS, _AUTO_MOST_EPOCHS = 20, 200
 _AUTO_SMALL = 2000
 _CLIP = 10.0
+_WARM = 0.1
+_VALIDATION_ROWS = 4096
+
+Record = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,10 @@ class Plan:
     weight_decay : float
     kl_warmup : int
         Epochs over which the weight of the KL rises from 0 to beta.
+    n_iter_no_change : int
+        With validation rows and a constant rate: epochs without a better score before the end.
+    tol : float
+        What counts as better, nats a row.
     seed : int
     verbose : int
         Print a line every so many epochs; 0 is silent.
@@ -49,6 +59,8 @@ class Plan:
     learning_rate_init: float = 3e-3
     weight_decay: float = 0.0
     kl_warmup: int = 0
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
     seed: int = 0
     verbose: int = 0
 
@@ -75,41 +87,152 @@ class Plan:
         return self.learning_rate_init * (low + (1 - low) * 0.5 * (1 - math.cos(math.pi * climb)))
 
 
-_WARM = 0.1
+@dataclass
+class Run:
+    """What a training run has done, and what it needs to go on.
+
+    Parameters
+    ----------
+    history : list of dict
+        One record an epoch: ``epoch``, ``loss`` (minus the objective, the weighted mean over rows,
+        nats), ``kl_weight``, ``learning_rate``, ``gradient_norm`` (largest, before clipping),
+        ``seconds``, and ``validation`` (the objective on validation rows) where there are any.
+    step : int
+        Steps taken.
+    optimizer : dict, default=None
+        State of the optimiser.
+    interrupted : bool
+        Whether the last call ended by a keyboard interrupt.
+    """
+
+    history: list[Record] = field(default_factory=list)
+    step: int = 0
+    optimizer: dict[str, Any] | None = None
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to learn from or to validate on: standardised, on the device of the model.
+
+    Parameters
+    ----------
+    batch : Batch
+    weights : Tensor of shape (N,)
+        Positive.
+    """
+
+    batch: Batch
+    weights: Tensor
+
+    @classmethod
+    def alike(cls, batch: Batch) -> Rows:
+        """Weigh all rows alike."""
+        return cls(batch, torch.ones(len(batch), device=batch.observed.device))
 
 
 def train(
-    model: MultimodalVAE, objective: Objective, data: Batch, plan: Plan, names: Sequence[str]
-) -> list[dict[str, float]]:
-    """Maximise an objective over the rows of a batch that is held in memory.
+    model: MultimodalVAE,
+    objective: Objective,
+    data: Rows,
+    plan: Plan,
+    names: Sequence[str],
+    *,
+    validation: Rows | None = None,
+    run: Run | None = None,
+    after_epoch: Callable[[Record], bool] | None = None,
+) -> Run:
+    """Maximise an objective over rows that are held in memory.
 
     Parameters
     ----------
     model : MultimodalVAE
         Trained in place.
     objective : Objective
-    data : Batch
-        Standardised values, on the model's device and in its dtype.
+    data : Rows
     plan : Plan
     names : sequence of str
         Names of the modalities, for messages.
+    validation : Rows, default=None
+        Watched after each epoch, always with the same noise; the weights end as they were when
+        the objective was best here.
+    run : Run, default=None
+        What was done before; training goes on as if it had not stopped.
+    after_epoch : callable, default=None
+        Takes the record of an epoch and says whether to stop.
 
     Returns
     -------
-    history : list of dict
-        One an epoch: ``epoch``, ``loss`` (the mean over rows of minus the objective, nats),
-        ``kl_weight``, ``learning_rate``, ``gradient_norm`` (largest, before clipping),
-        ``seconds``.
+    run : Run
+        A keyboard interrupt ends training early and leaves the model usable.
 
     Raises
     ------
     FloatingPointError
         When the loss or its gradient is not finite. The weights are those before the bad step.
     """
-    model.train()
-    shuffle = torch.Generator().manual_seed(plan.seed)
-    streams = RowNoise(plan.seed, row_keys(data.values, data.masks))
+    before = Run() if run is None else run
+    run = Run(list(before.history), before.step, before.optimizer)
     parameters = [p for p in (*model.parameters(), *objective.parameters()) if p.requires_grad]
+    optimizer = _optimizer(parameters, plan, run)
+    streams = _streams(data, plan.seed)
+    keeper = None if validation is None else _Keeper(model, objective, validation, plan)
+    n_rows = len(data.batch)
+    n_epochs, n_batch = plan.n_epochs(n_rows), plan.n_batch(n_rows)
+    n_steps = n_epochs * -(-n_rows // n_batch)
+    first_step = run.step
+    try:
+        for epoch in range(len(run.history) + 1, len(run.history) + n_epochs + 1):
+            began = time.perf_counter()
+            model.train()
+            kl_weight = min(1.0, epoch / plan.kl_warmup) if plan.kl_warmup else 1.0
+            total = torch.zeros((), dtype=torch.float64, device=data.weights.device)
+            steepest = 0.0
+            shuffle = torch.Generator().manual_seed(derive_seed(plan.seed, epoch))
+            for rows, batch in data.batch.minibatches(n_batch, shuffle):
+                rate = plan.rate((run.step - first_step) / n_steps)
+                optimizer.param_groups[0]["lr"] = rate
+                noise = streams[rows].fold(run.step)
+                weights = data.weights[rows]
+                weighted = (weights * objective(model, batch, noise, kl_weight)).sum()
+                loss = -weighted / weights.sum()
+                optimizer.zero_grad()
+                loss.backward()
+                gradients = [p.grad for p in parameters if p.grad is not None]
+                norm = nn.utils.get_total_norm(gradients, foreach=True)
+                if not math.isfinite(norm.item()):
+                    raise FloatingPointError(_diverged(model, batch, noise, epoch, rate, names))
+                nn.utils.clip_grads_with_norm_(parameters, _CLIP, norm, foreach=True)
+                optimizer.step()
+                run.step += 1
+                total += weighted.detach()
+                steepest = max(steepest, norm.item())
+            record = {
+                "epoch": epoch,
+                "loss": -total.item() / data.weights.sum().item(),
+                "kl_weight": kl_weight,
+                "learning_rate": rate,
+                "gradient_norm": steepest,
+            }
+            model.eval()
+            enough = keeper is not None and keeper.look(record)
+            record["seconds"] = time.perf_counter() - began
+            run.history.append(record)
+            last = epoch == len(before.history) + n_epochs
+            if plan.verbose and (last or (epoch - 1) % plan.verbose == 0):
+                _print(record, len(before.history) + n_epochs)
+            if (after_epoch is not None and after_epoch(record)) or enough:
+                break
+    except KeyboardInterrupt:
+        run.interrupted = True
+    model.eval()
+    if keeper is not None:
+        keeper.restore()
+    run.optimizer = optimizer.state_dict()
+    return run
+
+
+def _optimizer(parameters: list[nn.Parameter], plan: Plan, run: Run) -> torch.optim.Optimizer:
     optimizer = torch.optim.AdamW(
         parameters,
         lr=plan.learning_rate_init,
@@ -117,47 +240,53 @@ def train(
         weight_decay=plan.weight_decay,
         fused=True,
     )
-    n_epochs, n_batch = plan.n_epochs(len(data)), plan.n_batch(len(data))
-    n_steps = n_epochs * -(-len(data) // n_batch)
-    history: list[dict[str, float]] = []
-    step = 0
-    for epoch in range(n_epochs):
-        began = time.perf_counter()
-        kl_weight = min(1.0, (epoch + 1) / plan.kl_warmup) if plan.kl_warmup else 1.0
-        total = torch.zeros((), dtype=torch.float64, device=data.observed.device)
-        steepest = 0.0
-        for rows, batch in data.minibatches(n_batch, shuffle):
-            rate = plan.rate(step / n_steps)
-            optimizer.param_groups[0]["lr"] = rate
-            noise = streams[rows].fold(step)
-            loss = -objective(model, batch, noise, kl_weight).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            gradients = [p.grad for p in parameters if p.grad is not None]
-            norm = nn.utils.get_total_norm(gradients, foreach=True)
-            if not math.isfinite(norm.item()):
-                raise FloatingPointError(_diverged(model, batch, noise, epoch + 1, rate, names))
-            nn.utils.clip_grads_with_norm_(parameters, _CLIP, norm, foreach=True)
-            optimizer.step()
-            total += loss.detach() * len(rows)
-            steepest = max(steepest, norm.item())
-            step += 1
-        record = {
-            "epoch": epoch + 1,
-            "loss": total.item() / len(data),
-            "kl_weight": kl_weight,
-            "learning_rate": rate,
-            "gradient_norm": steepest,
-            "seconds": time.perf_counter() - began,
-        }
-        history.append(record)
-        if plan.verbose and (epoch + 1 == n_epochs or epoch % plan.verbose == 0):
-            sys.stdout.write(
-                f"epoch {epoch + 1:>{len(str(n_epochs))}}/{n_epochs}  loss {record['loss']:.4f} "
-                f"nats a row  {record['seconds']:.2f} s\n"
-            )
-    model.eval()
-    return history
+    if run.optimizer is not None:
+        optimizer.load_state_dict(copy.deepcopy(run.optimizer))  # it is updated in place
+        optimizer.param_groups[0]["weight_decay"] = plan.weight_decay
+    return optimizer
+
+
+def _streams(data: Rows, seed: int) -> RowNoise:
+    return RowNoise(seed, row_keys(data.batch.values, data.batch.masks))
+
+
+class _Keeper:
+    """Watches the objective on validation rows and keeps the best weights."""
+
+    def __init__(self, model: MultimodalVAE, objective: Objective, rows: Rows, plan: Plan) -> None:
+        self.model, self.objective, self.rows, self.plan = model, objective, rows, plan
+        self.noise = _streams(rows, plan.seed).fold("validation")
+        self.best, self.weights, self.waited = -math.inf, _copy(model), 0
+
+    @torch.no_grad()
+    def look(self, record: Record) -> bool:
+        """Score the model, note the score, and say whether waiting longer is of no use."""
+        whole = range(0, len(self.rows.batch), _VALIDATION_ROWS)
+        parts = [slice(start, start + _VALIDATION_ROWS) for start in whole]
+        values = [self.objective(self.model, self.rows.batch[p], self.noise[p]) for p in parts]
+        weights = self.rows.weights
+        record["validation"] = score = ((weights * torch.cat(values)).sum() / weights.sum()).item()
+        self.waited = 0 if score > self.best + self.plan.tol else self.waited + 1
+        if score > self.best:
+            self.best, self.weights = score, _copy(self.model)
+        # a cycle is planned for its whole length: cut short, it never reaches the small rates
+        return self.plan.learning_rate == "constant" and self.waited >= self.plan.n_iter_no_change
+
+    def restore(self) -> None:
+        """Put the best weights back."""
+        self.model.load_state_dict(self.weights)
+
+
+def _copy(model: MultimodalVAE) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _print(record: Record, n_epochs: int) -> None:
+    watched = f"  validation {record['validation']:.4f}" if "validation" in record else ""
+    sys.stdout.write(
+        f"epoch {record['epoch']:>{len(str(n_epochs))}}/{n_epochs}  "
+        f"loss {record['loss']:.4f} nats a row{watched}  {record['seconds']:.2f} s\n"
+    )
 
 
 @torch.no_grad()

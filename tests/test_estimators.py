@@ -212,7 +212,8 @@ def test_verbose_prints_epochs(cls, capsys):
 @every_estimator
 def test_divergence_names_epoch_and_modality(cls):
     X = data()
-    est = cls(**{**FAST, "max_iter": 50}, learning_rate="constant", learning_rate_init=1e30)
+    wild = {"learning_rate": "constant", "learning_rate_init": 1e30, "dtype": "float32"}
+    est = cls(**{**FAST, "max_iter": 50}, **wild)
     with pytest.raises(FloatingPointError, match=r"not finite in epoch \d+, in .*modalit") as info:
         est.fit(X)
     assert "Lower learning_rate_init" in str(info.value)

@@ -5,8 +5,20 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skpoe import all_estimators
 
+QUICK = {"max_iter": 3, "n_importance_samples": 10}
+ESTIMATORS = [
+    cls(**QUICK, dtype=dtype) for _, cls in all_estimators() for dtype in ("auto", "float32")
+]
 
-@parametrize_with_checks([cls(max_iter=3, n_importance_samples=10) for _, cls in all_estimators()])
+
+def rounding(estimator):
+    """A weighted sum and the sum of repeated rows agree to 1e-6 in float32, 1e-7 is asked for."""
+    if estimator.dtype == "auto":  # the default
+        return {}
+    return {"check_sample_weight_equivalence_on_dense_data": rounding.__doc__}
+
+
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=rounding)
 def test_check_estimator(estimator, check):
     check(estimator)
 

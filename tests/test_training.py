@@ -8,7 +8,7 @@ from linear_gaussian import LinearGaussian
 from skpoe import PoEVAE
 from skpoe.objectives import ELBO
 from skpoe.threads import limit_threads
-from skpoe.training import Plan, train
+from skpoe.training import Plan, Rows, train
 
 
 def test_auto_plan():
@@ -33,13 +33,15 @@ def test_one_cycle_rises_then_falls():
 
 def test_kl_warmup_and_history():
     world = LinearGaussian()
-    history = train(
+    run = train(
         world.model("diagonal_gaussian"),
         ELBO(),
-        world.batch(),
+        Rows.alike(world.batch()),
         Plan(max_iter=5, batch_size=16, kl_warmup=4),
         ["a", "b", "c"],
     )
+    history = run.history
+    assert run.step == 15
     assert [record["kl_weight"] for record in history] == [0.25, 0.5, 0.75, 1.0, 1.0]
     assert [record["epoch"] for record in history] == [1, 2, 3, 4, 5]
     assert all(math.isfinite(value) for record in history for value in record.values())

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -17,11 +16,18 @@ from sklearn.base import (
     DensityMixin,
     TransformerMixin,
 )
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from .._compat import Interval, StrOptions, _clone_parametrized, _fit_context
+from .._compat import (
+    CallbackSupportMixin,
+    Interval,
+    StrOptions,
+    _clone_parametrized,
+    _fit_context,
+    with_callbacks,
+)
 from ..data.batch import Batch
 from ..data.validation import read
 from ..likelihoods import Likelihood
@@ -31,14 +37,15 @@ from ..nn import ACTIVATIONS
 from ..objectives import Objective
 from ..random import RowNoise, row_keys
 from ..threads import limit_threads
-from ..training import Plan, train
-from .pieces import Pieces, make_likelihoods
+from .fitting import Fitting, all_or_nothing, draw_seed
+from .pieces import Pieces
 
 # numbers that one chunk of a prediction may hold at once in its widest layer
 _CHUNK = 2**22
 
 
 class BaseVAE(
+    CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     DensityMixin,
@@ -64,8 +71,13 @@ class BaseVAE(
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
         "max_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "dtype": [StrOptions({"float32", "float64"})],
+        "dtype": [StrOptions({"auto", "float32", "float64"})],
         "device": [str, None, torch.device],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "verbose": ["verbose"],
@@ -79,7 +91,7 @@ class BaseVAE(
         """Put the model and its objective together."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Train on X.
 
         Parameters
@@ -89,55 +101,51 @@ class BaseVAE(
             or DataFrame is one modality, or several if ``modalities`` says so.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts; a row of weight 0 is left out.
 
         Returns
         -------
         self : object
-            The fitted estimator.
+            The fitted estimator. A keyboard interrupt ends training early, with a warning, and
+            leaves it usable; after any other error it is as it was before.
         """
-        with _all_or_nothing(self):
-            self._fit(X)
+        with all_or_nothing(self):
+            self._train(X, y, sample_weight, goes_on=self.warm_start)
         return self
 
-    def _fit(self, X):
-        arrays, layout = read(self, X)
-        names, widths = layout.names, layout.widths
-        likelihoods = make_likelihoods(self.likelihood, names)
-        for name, likelihood, array in zip(names, likelihoods, arrays, strict=True):
-            likelihood.check(array, name)
-        seed = _draw_seed(self.random_state)
-        dtype = getattr(torch, self.dtype)
-        with limit_threads(self.n_threads):
-            rows = Batch.from_arrays(arrays)
-            for likelihood, value, mask in zip(likelihoods, rows.values, rows.masks, strict=True):
-                likelihood.start(value, mask)
-            pieces = Pieces(self, names, widths, likelihoods, seed)
-            model, objective = self._compose(pieces)
-            device = _find_device(self.device)
-            model.to(device=device)
-            if dtype is torch.float64:
-                model.double()
-            data = rows.map([likelihood.standardise for likelihood in likelihoods])
-            plan = Plan(
-                max_iter=self.max_iter,
-                batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
-                learning_rate_init=self.learning_rate_init,
-                weight_decay=self.weight_decay,
-                kl_warmup=self.kl_warmup,
-                seed=seed,
-                verbose=int(self.verbose),
-            )
-            history = train(model, objective, data.to(device, dtype), plan, names)
-        self._layout = layout
-        self.modality_names_ = list(names)
-        self.model_ = model
-        self.latent_dim_ = pieces.latent_dim
-        self.history_ = history
-        self.loss_curve_ = [record["loss"] for record in history]
-        self.n_iter_ = len(history)
-        self._seed = seed
-        self._n_features_out = pieces.latent_dim
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Train for one epoch on X, going on from where the last call stopped.
+
+        The first call reads column means, scales and everything else that depends on the data off
+        its X; let it be a fair share. The learning rate is constant, for nobody knows how long
+        training will last; with ``learning_rate="constant"``, so many calls on the same X are so
+        many epochs of ``fit``, bit for bit.
+
+        Parameters
+        ----------
+        X : list, tuple or dict of tables; Modalities; array or DataFrame
+            As in ``fit``.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in ``fit``.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        if self.early_stopping is True:
+            raise ValueError("partial_fit does not support early_stopping=True.")
+        with all_or_nothing(self):
+            self._train(X, y, sample_weight, goes_on=True, n_epochs=1)
+        return self
+
+    @with_callbacks
+    def _train(self, X, y, sample_weight, **how):
+        Fitting(self, **how).run(X, y, sample_weight)
 
     def transform(self, X):
         """Infer the posterior mean of the latent variables from what each row shows.
@@ -237,7 +245,7 @@ class BaseVAE(
         model, device, _ = self._model_for(np.dtype(np.float32))
         with torch.no_grad(), limit_threads(self.n_threads):
             keys = torch.arange(n_samples, device=device)
-            noise = RowNoise(_draw_seed(self.random_state), keys).fold("sample")
+            noise = RowNoise(draw_seed(self.random_state), keys).fold("sample")
             z = model.prior.sample(noise)
             draws = [
                 likelihood.sample(model.decode(z, m), noise.fold(m)).cpu().double().numpy()
@@ -266,7 +274,7 @@ class BaseVAE(
         scores = self._predict(self._read(X), bound, self.n_importance_samples)[0]
         return scores.astype(np.float64)
 
-    def score(self, X, y=None):
+    def score(self, X, y=None, sample_weight=None):
         """Return the mean of ``score_samples``: nats per sample.
 
         Parameters
@@ -275,12 +283,14 @@ class BaseVAE(
             As in ``fit``.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the mean.
 
         Returns
         -------
         log_likelihood : float
         """
-        return float(np.mean(self.score_samples(X)))
+        return float(np.average(self.score_samples(X), weights=sample_weight))
 
     def _read(self, X: Any) -> list[np.ndarray]:
         check_is_fitted(self)
@@ -354,28 +364,3 @@ class BaseVAE(
         if model is not None and next(model.parameters()).device.type != "cpu":
             state = {**state, "model_": copy.deepcopy(model).cpu()}
         return state
-
-
-@contextmanager
-def _all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
-    """Leave the estimator as it was if what happens inside fails."""
-    before = vars(estimator).copy()
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
-
-
-def _draw_seed(random_state: Any) -> int:
-    """One integer from a random_state; None is fresh entropy, so the global state never moves."""
-    if random_state is None:
-        return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
-    return int(check_random_state(random_state).randint(2**31 - 1))
-
-
-def _find_device(device: Any) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device("cpu" if device is None else device)

@@ -67,8 +67,21 @@ class MVAE(BaseVAE):
         Largest number of rows in a training step. "auto" is 64 below 2,000 rows, else 128.
     max_iter : int or "auto", default="auto"
         Epochs. "auto" visits about 200,000 rows in all, in 20 to 200 epochs.
-    dtype : {"float32", "float64"}, default="float32"
-        Precision of training. Predictions are made in the precision of X, or in this if higher.
+    early_stopping : bool or "auto", default="auto"
+        Whether to hold out rows, score the objective on them after each epoch, and end with the
+        weights that scored best. With a constant learning rate, training also stops after
+        ``n_iter_no_change`` epochs without a better score. "auto" holds out rows from 2,000 on.
+    validation_fraction : float, default=0.1
+        Share of the rows that early stopping holds out.
+    n_iter_no_change : int, default=10
+        Epochs to wait for a better score.
+    tol : float, default=0.0001
+        Smallest improvement of the score, nats per sample, that counts.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the fitted model, for ``max_iter`` more epochs.
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        Precision of training. "auto" is float32, but float64 below 1,000 rows of float64 data,
+        where it costs little. Predictions are made in the precision of X, or in this if higher.
     device : str, torch.device or None, default=None
         Where to train and predict. None is the CPU; "auto" takes a GPU if there is one.
     n_threads : int or None, default=None
@@ -92,11 +105,16 @@ class MVAE(BaseVAE):
     feature_names_in_ : ndarray of str
         Column names, when X was one DataFrame.
     n_iter_ : int
-        Epochs.
+        Epochs, those of earlier calls with ``warm_start`` or ``partial_fit`` included.
     loss_curve_ : list of float
         Mean loss of each epoch: minus the objective, in nats per sample.
     history_ : list of dict
-        Loss, learning rate, KL weight, gradient norm and seconds of each epoch.
+        Loss, learning rate, KL weight, gradient norm and seconds of each epoch, and the score on
+        held-out rows.
+    validation_scores_ : list of float or None
+        Objective on the held-out rows after each epoch, nats per sample.
+    best_validation_score_ : float or None
+        Largest of them: that of the weights that were kept.
 
     See Also
     --------
@@ -146,7 +164,12 @@ class MVAE(BaseVAE):
         weight_decay=0.0,
         batch_size="auto",
         max_iter="auto",
-        dtype="float32",
+        early_stopping="auto",
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        dtype="auto",
         device=None,
         n_threads=None,
         verbose=0,
@@ -170,6 +193,11 @@ class MVAE(BaseVAE):
         self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
         self.dtype = dtype
         self.device = device
         self.n_threads = n_threads

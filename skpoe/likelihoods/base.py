@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -29,8 +30,10 @@ class Likelihood(nn.Module, ABC):
     def check(self, x: np.ndarray, modality: str) -> None:
         """Raise ValueError where the observed values of x (N, F) are outside the support."""
 
-    def start(self, x: Tensor, mask: Tensor) -> None:
+    def start(self, x: Tensor, mask: Tensor, weight: Tensor | None = None) -> None:
         """Read what depends on the data off x (N, F), zero where missing, and its mask.
+
+        Rows count by their weight (N,), positive; equally when None.
 
         A member that needs more than which columns were ever seen extends this.
         """
@@ -79,16 +82,25 @@ class Likelihood(nn.Module, ABC):
         return raw * self.seen
 
 
-def observed_moments(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def observed_moments(
+    x: Tensor, mask: Tensor, weight: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each column over its observed entries.
 
-    x (N, F) is zero where missing; the moments are float64, shape (F,). A column without an
-    observed entry has mean 0; one that does not vary has deviation 1.
+    x (N, F) is zero where missing, weight is (N,); the moments are float64, shape (F,). A column
+    without an observed entry has mean 0; one that does not vary has deviation 1.
     """
-    count = mask.sum(0).clamp(min=1)
-    parts = [slice(start, start + _ROWS) for start in range(0, len(x), _ROWS)]
-    mean = torch.stack([x[rows].double().sum(0) for rows in parts]).sum(0) / count
-    squares = [((x[rows].double() - mean) * mask[rows]).square().sum(0) for rows in parts]
+    weight = torch.ones(len(x), device=x.device) if weight is None else weight
+
+    def chunks() -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, len(x), _ROWS):
+            rows = slice(start, start + _ROWS)
+            yield x[rows].double(), mask[rows] * weight[rows, None].double()
+
+    count = torch.stack([share.sum(0) for _, share in chunks()]).sum(0)
+    count = torch.where(count > 0, count, 1.0)
+    mean = torch.stack([(part * share).sum(0) for part, share in chunks()]).sum(0) / count
+    squares = [((part - mean).square() * share).sum(0) for part, share in chunks()]
     deviation = (torch.stack(squares).sum(0) / count).sqrt()
     still = deviation <= 1e-12 * mean.abs()  # constant, rounding aside
     return mean, torch.where(still, 1.0, deviation)

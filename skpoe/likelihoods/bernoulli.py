@@ -38,9 +38,9 @@ class Bernoulli(Likelihood):
                 "Binarise the modality, or choose another likelihood for it."
             )
 
-    def start(self, x: Tensor, mask: Tensor) -> None:
-        super().start(x, mask)
-        self.register_buffer("shift", observed_moments(x, mask)[0])
+    def start(self, x: Tensor, mask: Tensor, weight: Tensor | None = None) -> None:
+        super().start(x, mask, weight)
+        self.register_buffer("shift", observed_moments(x, mask, weight)[0])
 
     def encode(self, x: Tensor) -> Tensor:
         return x - self.shift.to(x.dtype)

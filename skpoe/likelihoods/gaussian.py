@@ -40,9 +40,9 @@ class Gaussian(Likelihood):
     def check(self, x: np.ndarray, modality: str) -> None:
         """Accept every real number."""
 
-    def start(self, x: Tensor, mask: Tensor) -> None:
-        super().start(x, mask)
-        shift, spread = observed_moments(x, mask)
+    def start(self, x: Tensor, mask: Tensor, weight: Tensor | None = None) -> None:
+        super().start(x, mask, weight)
+        shift, spread = observed_moments(x, mask, weight)
         self.register_buffer("shift", shift)
         self.register_buffer("spread", spread)
         start = math.log(math.expm1(1.0 - self.floor))  # scale 1: as if z said nothing

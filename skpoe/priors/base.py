@@ -13,6 +13,11 @@ from ..random import RowNoise
 class Prior(nn.Module, ABC):
     """p(z) on a latent space of D dimensions."""
 
+    @property
+    @abstractmethod
+    def latent_dim(self) -> int:
+        """D."""
+
     @abstractmethod
     def natural(self) -> Params:
         """Natural parameters, leaves (D,); an error that says why where there are none."""

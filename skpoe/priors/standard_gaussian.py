@@ -27,6 +27,10 @@ class StandardGaussian(Prior):
         super().__init__()
         self.register_buffer("precision", torch.ones(latent_dim), persistent=False)
 
+    @property
+    def latent_dim(self) -> int:
+        return len(self.precision)
+
     def natural(self) -> Params:
         return {"h": torch.zeros_like(self.precision), "precision": self.precision}
 
