@@ -10,6 +10,7 @@ from typing import Any
 
 from sklearn.base import _clone_parametrized, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_sample_weight
 
 try:  # scikit-learn 1.9
@@ -44,5 +45,6 @@ __all__ = [
     "_check_sample_weight",
     "_clone_parametrized",
     "_fit_context",
+    "_get_output_config",
     "with_callbacks",
 ]

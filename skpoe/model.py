@@ -77,10 +77,13 @@ class MultimodalVAE(nn.Module):
         elif log_weights is None:
             equal = -math.log(len(membership))
             log_weights = torch.full(membership.shape[:2], equal, device=membership.device)
-        encoded = batch.map([likelihood.encode for likelihood in self.likelihoods])
         natural = self.prior.natural()
-        params = self.strategy(encoded, membership, natural)
+        params = self.strategy(self.encoded(batch), membership, natural)
         return SubsetPosterior(family, params, log_weights, family.at(natural))
+
+    def encoded(self, batch: Batch) -> Batch:
+        """Take standardised values to what encoders read."""
+        return batch.map([likelihood.encode for likelihood in self.likelihoods])
 
     def log_likelihood(self, z: Tensor, batch: Batch, scored: Tensor | None = None) -> Tensor:
         """Log p(x_m | z) of every modality, over its observed features.

@@ -131,6 +131,7 @@ class Rows:
         return cls(batch, torch.ones(len(batch), device=batch.observed.device))
 
 
+@torch.enable_grad()
 def train(
     model: MultimodalVAE,
     objective: Objective,
@@ -200,7 +201,7 @@ def train(
                 loss.backward()
                 gradients = [p.grad for p in parameters if p.grad is not None]
                 norm = nn.utils.get_total_norm(gradients, foreach=True)
-                if not math.isfinite(norm.item()):
+                if not math.isfinite((norm + loss.detach()).item()):
                     raise FloatingPointError(_diverged(model, batch, noise, epoch, rate, names))
                 nn.utils.clip_grads_with_norm_(parameters, _CLIP, norm, foreach=True)
                 optimizer.step()
@@ -299,13 +300,14 @@ def _diverged(
     names: Sequence[str],
 ) -> str:
     """Say which modality a loss that is not finite comes from, and what to change."""
-    z = model.posterior(batch).rsample(1, noise)
-    finite = model.log_likelihood(z, batch).isfinite().flatten(0, -2).all(0).tolist()
+    encoded = [bool(out.isfinite().all()) for out in model.strategy.encode(model.encoded(batch))]
+    # decoders are shown draws of the prior: a broken encoder must not throw suspicion on them
+    z = model.prior.sample(noise)[None, None]
+    decoded = model.log_likelihood(z, batch).isfinite().flatten(0, -2).all(0).tolist()
     guilty = [
         repr(name)
-        for name, likelihood, decoder in zip(names, finite, model.decoders, strict=True)
-        if not likelihood
-        or any(p.grad is not None and not p.grad.isfinite().all() for p in decoder.parameters())
+        for name, encoder, decoder in zip(names, encoded, decoded, strict=True)
+        if not (encoder and decoder)
     ]
     where = f"modality {', '.join(guilty)}" if guilty else "all modalities"
     return (

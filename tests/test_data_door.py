@@ -272,7 +272,7 @@ def test_mistakes_in_fit(mistake):
 
 
 PREDICT_MISTAKES = {
-    "fewer modalities": (
+    "more modalities": (
         [ok()["rna"], ok()["rna"], ok()["adt"]],
         "X has 3 modalities, but MVAE is expecting 2 ['rna', 'adt']. "
         "Pass NaN rows (or None) for a modality that is not measured.",
@@ -336,6 +336,22 @@ def test_modalities_after_one_table_are_refused(tables):
         ({"a": ["x"]}, "array", "modalities['a'] names columns, but X is an array without names."),
         ({"a": ["x"]}, "frame", "modalities['a'] names columns that X lacks: ['x']."),
         ({"a": len}, "array", "modalities['a'] is a callable, which needs a DataFrame"),
+        ({"a": [0, 0, 1], "b": [2, 3, 4, 5, 6]}, "array", "Each column of X must be in one modal"),
+        ([7, 0], "array", "modalities must be a dict (name -> columns) or a list of widths, posi"),
+        ([3.5, 3.5], "array", "modalities must be a dict (name -> columns) or a list of widths"),
+        ({"a": range(7), "b": []}, "array", "modalities['b'] selects no column of X."),
+        (
+            {"a": 3},
+            "array",
+            "modalities['a'] must be a list of columns, a slice or a callable; go",
+        ),
+        ({"a": "rna_0"}, "frame", "modalities['a'] must be a list of columns, a slice or a calla"),
+        (
+            {"a": [0, 99]},
+            "array",
+            "modalities['a'] must select columns by position or mask; X has",
+        ),
+        ([4, 4], "list", "Modality 'modality_1' has 3 features, but MVAE is expecting 4 features"),
         (
             [4, 3],
             "list of three",
@@ -408,9 +424,29 @@ def test_a_fit_that_fails_leaves_the_estimator_as_it_was(tables, form):
     assert est.n_features_in_ == 7
 
 
-def test_subclasses_of_containers_come_back_as_what_they_are(tables):
+def test_subclasses_of_containers_come_back_as_plain_ones(tables):
     Pair = namedtuple("Pair", ["rna", "adt"])
     for X, kind in ((Pair(**tables), tuple), (OrderedDict(tables), dict)):
         est = fast().fit(X)
         assert type(est.predict_missing(X)) is kind
         assert type(est.sample(2)) is kind
+
+
+def test_masks_and_labels_select_columns(tables):
+    table = np.nan_to_num(FORMS["array"](tables))
+    mask = np.arange(7) < 4
+    expected = fast(modalities={"a": range(4), "b": [4, 5, 6]}).fit(table).transform(table)
+    by_mask = fast(modalities={"a": mask.tolist(), "b": ~mask}).fit(table)
+    np.testing.assert_array_equal(by_mask.transform(table), expected)
+    frame = pd.DataFrame(table[:, ::-1], columns=range(6, -1, -1))  # labels are not positions
+    by_label = fast(modalities={"a": [0, 1, 2, 3], "b": [4, 5, 6]}).fit(frame)
+    np.testing.assert_array_equal(by_label.transform(frame), expected)
+
+
+def test_a_masked_array_says_missing_by_its_mask(tables):
+    masked = {n: np.ma.masked_invalid(x) for n, x in tables.items()}
+    for x in masked.values():
+        x.data[x.mask] = -9999
+    np.testing.assert_array_equal(
+        fast().fit(masked).transform(masked), fast().fit(tables).transform(tables)
+    )

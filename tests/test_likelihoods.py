@@ -148,3 +148,18 @@ def test_bernoulli_names_the_column_and_the_value():
     ) as e:
         LIKELIHOODS["bernoulli"]().check(np.array([[0.0, 1.0], [np.nan, 3.0]]), "rna")
     assert "column 1 has 3 in row 1" in str(e.value)
+
+
+def test_gaussian_encoders_see_values_clipped_at_five_deviations():
+    likelihood, x, _ = started("gaussian")
+    x[0, 1] = 1e9
+    encoded = likelihood.encode(likelihood.standardise(x))
+    assert encoded.max() == 5
+    assert likelihood.standardise(x).max() > 1e6  # the likelihood does not
+
+
+def test_gaussian_refuses_what_cannot_be_squared():
+    with pytest.raises(
+        ValueError, match=r"Modality 'rna' has values beyond 1e\+150, whose squares"
+    ):
+        LIKELIHOODS["gaussian"]().check(np.array([[1.0, 1e160]]), "rna")

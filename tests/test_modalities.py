@@ -149,3 +149,17 @@ def test_what_is_refused(data, n_features, error, message):
 def test_only_rows_can_be_taken(X):
     with pytest.raises(ValueError, match="Only rows"):
         X.take([0], axis=1)
+
+
+def test_rows_with_other_indexes_are_refused():
+    a = pd.DataFrame(np.ones((3, 1)), index=["x", "y", "z"])
+    with pytest.raises(ValueError, match="modalities 'a' and 'b' have different indexes. Align"):
+        Modalities({"a": a, "b": a.iloc[::-1]})
+    Modalities({"a": a, "b": a.reset_index(drop=True), "c": np.ones((3, 2))})
+
+
+def test_a_container_of_a_container_keeps_its_widths():
+    X = Modalities({"a": None, "b": np.ones((2, 1))}, n_features={"a": 3})
+    assert Modalities(X).n_features == {"a": 3, "b": 1}
+    with pytest.raises(ValueError, match=r"widths of \['a'\] are not known: pass n_features"):
+        Modalities({"a": None, "b": np.ones((2, 1))}).to_numpy()

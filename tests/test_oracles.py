@@ -236,3 +236,55 @@ def test_more_importance_draws_tighten_the_bound(world):
             ]
             gaps.append(exact - np.mean(scores))
     assert gaps[0] > gaps[1] > gaps[2] > gaps[3] > 0
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_beta_and_its_warmup_weigh_the_kl(world, patterns, name):
+    """The objective is linear in their product, and its slope is minus the mean KL it counts."""
+    model, batch = world.model("diagonal_gaussian", perturb=0.2), world.batch(patterns)
+    noise = noise_for(batch)
+
+    def value(beta, weight=1.0):
+        with torch.no_grad():
+            return OBJECTIVES[name](beta=beta)(model, batch, noise, weight)
+
+    slope = value(1.0) - value(0.0)
+    torch.testing.assert_close(value(3.0), value(0.0) + 3 * slope)
+    torch.testing.assert_close(value(2.0, 0.25), value(0.5))
+    kl = model.posterior(batch).kl()[0].detach()
+    if name == "subset_elbo":
+        kls = model.posterior(batch, world.membership()).kl().detach()
+        single = {subset: kls[s] for s, subset in enumerate(world.subsets)}
+        kl = torch.zeros(world.n).double()
+        for n, subset in enumerate(shown(patterns)):
+            terms = {subset, *((m,) for m in subset)} - {()}
+            kl[n] = sum(single[s][n] for s in terms) / max(1, len(terms))
+    torch.testing.assert_close(slope, -kl)
+
+
+def test_sampled_subsets_score_their_own_modalities(world):
+    """With four modalities k = 1 adds a pair or a triple: each term is an exact log p."""
+    world = LinearGaussian(widths=(2, 3, 2, 2), latent_dim=2, n=12)
+    model, batch = world.model(), world.batch()
+    estimate, error = average(SubsetELBO(n_samples=20, n_subsets=1), model, batch, repeats=400)
+    exact = {subset: world.log_prob(subset) for subset in world.subsets}
+    fixed = sum(exact[s] for s in [(0, 1, 2, 3), (0,), (1,), (2,), (3,)])
+    pairs = np.mean([exact[s] for s in exact if len(s) == 2], axis=0)
+    triples = np.mean([exact[s] for s in exact if len(s) == 3], axis=0)
+    assert_close(estimate, error, (fixed + 0.5 * pairs + 0.5 * triples) / 6)
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_more_draws_lessen_the_noise_of_an_objective(world, name):
+    model, batch = world.model("diagonal_gaussian", perturb=0.2), world.batch()
+
+    def spread(n_samples):
+        with torch.no_grad():
+            values = [
+                OBJECTIVES[name](n_samples=n_samples)(model, batch, noise_for(batch, seed).fold(0))
+                for seed in range(60)
+            ]
+        return torch.stack(values).std(0).mean()
+
+    # the draw of subsets is common to all draws of z, so only the lower limit is general
+    assert spread(1) > 1.5 * spread(16)

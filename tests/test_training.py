@@ -87,3 +87,51 @@ def test_threads_are_given_back():
     with pytest.raises(ZeroDivisionError), limit_threads(before + 1):
         1 / 0  # noqa: B018
     assert torch.get_num_threads() == before
+
+
+def trained(plan, noise_seed=0, **parameters):
+    world = LinearGaussian()
+    model = world.model("diagonal_gaussian", perturb=0.1)
+    run = train(model, ELBO(**parameters), Rows.alike(world.batch()), plan, ["a", "b", "c"])
+    return model, run
+
+
+def test_each_step_has_noise_of_its_own():
+    """With all rows in one batch and a rate of nearly zero, only the noise moves the loss."""
+    _, run = trained(Plan(max_iter=6, batch_size=40, learning_rate_init=1e-30))
+    assert len({record["loss"] for record in run.history}) == 6
+
+
+def test_kl_warmup_reaches_the_objective():
+    plan = {"max_iter": 1, "batch_size": 40, "learning_rate_init": 1e-30}
+    warming = trained(Plan(**plan, kl_warmup=4))[1].history[0]["loss"]
+    quarter = trained(Plan(**plan), beta=0.25)[1].history[0]["loss"]
+    np.testing.assert_allclose(warming, quarter)
+    assert abs(quarter - trained(Plan(**plan))[1].history[0]["loss"]) > 0.1
+
+
+def test_gradients_are_clipped():
+    """Without clipping AdamW takes the same first step however large the gradient, then less.
+
+    So look at the gradients themselves: after a step they are what the optimiser was given.
+    """
+    world = LinearGaussian()
+    model = world.model("diagonal_gaussian", perturb=2.0)
+    run = train(
+        model, ELBO(), Rows.alike(world.batch()), Plan(max_iter=1, batch_size=40), ["a", "b", "c"]
+    )
+    given = torch.stack([p.grad.norm() for p in model.parameters()]).norm()
+    assert run.history[0]["gradient_norm"] > 20
+    np.testing.assert_allclose(given, 10.0, rtol=1e-3)
+
+
+def test_weight_decay_shrinks():
+    plan = {"max_iter": 30, "batch_size": 40, "learning_rate": "constant"}
+    sizes = [
+        sum(
+            float(p.detach().square().sum())
+            for p in trained(Plan(**plan, weight_decay=w))[0].parameters()
+        )
+        for w in (0.0, 5.0)
+    ]
+    assert sizes[1] < 0.8 * sizes[0]

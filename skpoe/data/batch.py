@@ -62,6 +62,14 @@ class Batch:
         ]
         return self._like(values, self.masks, self.observed)
 
+    def only(self, seen: Sequence[Tensor]) -> Batch:
+        """Hide the columns that are not among ``seen``, bool (F_m,) a modality."""
+        masks = [
+            mask if bool(keep.all()) else mask & keep
+            for mask, keep in zip(self.masks, seen, strict=True)
+        ]
+        return Batch([value * mask for value, mask in zip(self.values, masks, strict=True)], masks)
+
     def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> Batch:
         """Move to a device, and the values to a dtype."""
         return self._like(

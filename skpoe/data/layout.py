@@ -70,7 +70,7 @@ class Layout:
         if self.is_table:
             return _replace(X, self.join(arrays), missing_only)
         old = list(X) if isinstance(X, (list, tuple)) else [X[name] for name in self.names]
-        index = next((t.index for t in old if isinstance(t, pd.DataFrame)), None)
+        index = index_of(old)
         tables = [
             _like(index, labels, array) if table is None else _replace(table, array, missing_only)
             for table, labels, array in zip(old, self.columns, arrays, strict=True)
@@ -88,6 +88,14 @@ def kind_of(X: Any) -> type:
     """Tell list, tuple, dict (also subclasses of them) and Modalities apart."""
     kinds = [kind for kind in (list, tuple, Mapping) if isinstance(X, kind)] or [Modalities]
     return dict if kinds[0] is Mapping else kinds[0]
+
+
+def index_of(X: Any) -> pd.Index | None:
+    """Index of the first DataFrame in any form of X."""
+    if isinstance(X, (Mapping, Modalities)):
+        X = [table for _, table in X.items()]
+    tables = X if isinstance(X, (list, tuple)) else [X]
+    return next((table.index for table in tables if isinstance(table, pd.DataFrame)), None)
 
 
 def _like(index: pd.Index | None, labels: pd.Index | None, array: np.ndarray) -> Any:

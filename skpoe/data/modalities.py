@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 
 class Modalities:
@@ -54,6 +55,7 @@ class Modalities:
         n_features: Mapping[str, int] | None = None,
     ) -> None:
         if isinstance(data, Modalities):
+            n_features = {**{n: w for n, w in data.n_features.items() if w}, **(n_features or {})}
             data = dict(data.items())
         if not isinstance(data, Mapping):
             data = {f"modality_{m}": table for m, table in enumerate(data)}
@@ -89,6 +91,7 @@ class Modalities:
                 + ", ".join(f"'{name}': {n}" for name, n in lengths.items())
                 + ". Fill rows in which a modality is not measured with NaN."
             )
+        _check_indexes(data)
         self._tables = dict(data)
         self._widths = {name: widths[name] for name in data}
         self._n_base = next(iter(lengths.values()))
@@ -171,6 +174,8 @@ class Modalities:
 
     def to_numpy(self) -> np.ndarray:
         """Columns of all modalities side by side, NaN where missing."""
+        if unknown := [name for name, width in self._widths.items() if width is None]:
+            raise ValueError(f"The widths of {unknown} are not known: pass n_features.")
         columns = [
             np.full((len(self), self._widths[name]), np.nan)
             if table is None
@@ -189,3 +194,18 @@ class Modalities:
     def __repr__(self) -> str:
         widths = ", ".join(f"{name}: {width}" for name, width in self._widths.items())
         return f"{type(self).__name__}({len(self)} samples, {widths})"
+
+
+def _check_indexes(data: Mapping[str, Any]) -> None:
+    """Refuse DataFrames whose rows are about different things, or in different orders."""
+    first: tuple[str, pd.Index] | None = None
+    for name, table in data.items():
+        if not isinstance(table, pd.DataFrame) or isinstance(table.index, pd.RangeIndex):
+            continue
+        if first is not None and not table.index.equals(first[1]):
+            raise ValueError(
+                f"The rows of modalities '{first[0]}' and '{name}' have different indexes. Align "
+                "them first, for example with .reindex on the union of their indexes: rows in "
+                "which a modality is not measured become NaN."
+            )
+        first = first or (name, table.index)

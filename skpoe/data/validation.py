@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import issparse
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
@@ -52,7 +52,7 @@ def _is_multimodal(X: Any) -> bool:
     if isinstance(X, Modalities):
         return True
     if isinstance(X, Mapping):
-        return not issparse(X)  # a dok_array is a dict too
+        return not hasattr(X, "tocsr")  # a sparse dok_array is a dict too
     return isinstance(X, (list, tuple)) and all(
         table is None or getattr(table, "ndim", 0) >= 2 for table in X
     )
@@ -84,7 +84,12 @@ def _read_modalities(
             "on one table. Pass one table with the same columns."
         )
     named = _by_name(estimator, X, known)
-    widths = {} if known is None else dict(zip(known.names, known.widths, strict=True))
+    if known is not None:
+        widths = dict(zip(known.names, known.widths, strict=True))
+    elif isinstance(estimator.modalities, (list, tuple)):
+        widths = dict(zip(named, estimator.modalities, strict=False))
+    else:
+        widths = {}
     if isinstance(X, Modalities):
         widths = {**{n: w for n, w in X.n_features.items() if w is not None}, **widths}
     arrays: dict[str, np.ndarray] = {}
@@ -98,7 +103,7 @@ def _read_modalities(
             continue
         try:
             arrays[name] = check_array(
-                table,
+                _unmask(table),
                 dtype=_DTYPES,
                 ensure_all_finite="allow-nan",
                 ensure_min_samples=2 if known is None else 1,
@@ -135,11 +140,11 @@ def _read_modalities(
 
 def _by_name(estimator: Any, X: Any, known: Layout | None) -> dict[str, Any]:
     """Name the modalities and put them in the order of fit; check their lengths."""
-    expected = list(known.names) if known else _names_from_parameter(estimator)
+    expected = list(known.names) if known else _names_from_parameter(estimator, X)
     if isinstance(X, (list, tuple)):
         if expected is not None and len(X) != len(expected):
             _refuse_names(estimator, f"{len(X)} modalities", expected)
-        names = expected or [f"modality_{m}" for m in range(len(X))]
+        names = expected or _positional_names(len(X))
         X = dict(zip(names, X, strict=True))
     elif expected is not None and set(X.names if isinstance(X, Modalities) else X) != set(
         expected
@@ -151,13 +156,17 @@ def _by_name(estimator: Any, X: Any, known: Layout | None) -> dict[str, Any]:
     return {name: X[name] for name in expected or X.names}
 
 
-def _names_from_parameter(estimator: Any) -> list[str] | None:
-    """Names that a list of modalities gets from ``modalities=``, which also fixes their number."""
-    if estimator.modalities is None:
+def _names_from_parameter(estimator: Any, X: Any) -> list[str] | None:
+    """Names that ``modalities=`` gives to the items of X, which fixes their number too."""
+    modalities = estimator.modalities
+    if modalities is None:
         return None
-    if isinstance(estimator.modalities, Mapping):
-        return list(estimator.modalities)
-    return [f"modality_{m}" for m in range(len(estimator.modalities))]
+    if isinstance(modalities, Mapping):
+        return list(modalities)
+    _check_widths(modalities)
+    if isinstance(X, (list, tuple)):
+        return _positional_names(len(modalities))
+    return None
 
 
 def _refuse_names(estimator: Any, got: str, expected: list[str]) -> None:
@@ -193,7 +202,7 @@ def _read_table(estimator: Any, X: Any, known: Layout | None) -> tuple[list[np.n
         )
     table = validate_data(
         estimator,
-        X,
+        _unmask(X),
         reset=known is None,
         dtype=_DTYPES,
         ensure_all_finite="allow-nan",
@@ -222,28 +231,39 @@ def _positions(
     if isinstance(modalities, Mapping):
         where = {n: _resolve(n, which, frame, everything) for n, which in modalities.items()}
     else:
+        _check_widths(modalities)
         if sum(modalities) != n_features:
             raise ValueError(
                 f"modalities={list(modalities)} are the widths of {sum(modalities)} columns, but "
                 f"X has {n_features}."
             )
         cuts = np.split(everything, np.cumsum(modalities)[:-1])
-        where = {f"modality_{m}": cut for m, cut in enumerate(cuts)}
-    times = np.zeros(n_features, dtype=int)
-    for columns in where.values():
-        times[columns] += 1
+        where = dict(zip(_positional_names(len(cuts)), cuts, strict=True))
+    for name, columns in where.items():
+        if not len(columns):
+            raise ValueError(f"modalities['{name}'] selects no column of X.")
+    times = np.bincount(np.concatenate(list(where.values())), minlength=n_features)
     if (times != 1).any():
         labels = everything if frame is None else frame.columns
         raise ValueError(
             "Each column of X must be in one modality. "
-            f"In none: {list(labels[times == 0])}. In several: {list(labels[times > 1])}."
+            f"In none: {labels[times == 0].tolist()}. In several: {labels[times > 1].tolist()}."
         )
     return where
+
+
+def _check_widths(modalities: Sequence[Any]) -> None:
+    if not all(isinstance(width, Integral) and width > 0 for width in modalities):
+        raise ValueError(
+            "modalities must be a dict (name -> columns) or a list of widths, positive integers; "
+            f"got {list(modalities)}."
+        )
 
 
 def _resolve(
     name: str, which: Any, frame: pd.DataFrame | None, everything: np.ndarray
 ) -> np.ndarray:
+    """Positions of the columns that one entry of ``modalities=`` selects."""
     if callable(which):
         if frame is None:
             raise ValueError(
@@ -251,18 +271,24 @@ def _resolve(
                 "Give positions, or widths such as modalities=[3, 2]."
             )
         which = which(frame)
+    if isinstance(which, str) or not isinstance(which, (slice, Iterable)):
+        raise ValueError(
+            f"modalities['{name}'] must be a list of columns, a slice or a callable; "
+            f"got {which!r}."
+        )
     labels = [] if isinstance(which, slice) else list(which)
-    if labels and all(isinstance(label, str) for label in labels):
-        if frame is None:
-            raise ValueError(
-                f"modalities['{name}'] names columns, but X is an array without names. Pass a "
-                "DataFrame, or positions."
-            )
+    named = any(isinstance(label, str) for label in labels)
+    if frame is None and named:
+        raise ValueError(
+            f"modalities['{name}'] names columns, but X is an array without names. Pass a "
+            "DataFrame, or positions."
+        )
+    if frame is not None and labels and (named or not _has_names(frame)):
         absent = [label for label in labels if label not in frame.columns]
         if absent:
             raise ValueError(f"modalities['{name}'] names columns that X lacks: {absent}.")
         return frame.columns.get_indexer(labels)
-    if frame is not None:
+    if frame is not None and _has_names(frame):
         warnings.warn(
             f"modalities['{name}'] gives positions although X has column names: a step before "
             "this one that drops or moves columns would change the modality silently. "
@@ -270,7 +296,34 @@ def _resolve(
             UserWarning,
             stacklevel=2,
         )
-    return everything[which if isinstance(which, slice) else np.asarray(labels, dtype=int)]
+    try:  # a list of positions, a boolean mask or a slice
+        return everything[
+            which
+            if isinstance(which, slice)
+            else np.asarray(labels, dtype=None if labels else int)
+        ]
+    except IndexError as error:
+        raise ValueError(
+            f"modalities['{name}'] must select columns by position or mask; X has "
+            f"{len(everything)} columns, and {labels} does not fit."
+        ) from error
+
+
+def _has_names(frame: pd.DataFrame) -> bool:
+    """Whether columns have names by scikit-learn's rule; other labels are looked up as given."""
+    return all(isinstance(label, str) for label in frame.columns)
+
+
+def _positional_names(n_modalities: int) -> list[str]:
+    return [f"modality_{m}" for m in range(n_modalities)]
+
+
+def _unmask(table: Any) -> Any:
+    """Say missing by NaN where a masked array says it by its mask."""
+    if isinstance(table, np.ma.MaskedArray):
+        kind = table.dtype if table.dtype.kind == "f" else float
+        return table.astype(kind).filled(np.nan)
+    return table
 
 
 def _check_observed(arrays: Sequence[np.ndarray], names: Sequence[str]) -> None:

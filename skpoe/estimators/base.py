@@ -7,8 +7,10 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.base import (
     BaseEstimator,
@@ -26,9 +28,11 @@ from .._compat import (
     StrOptions,
     _clone_parametrized,
     _fit_context,
+    _get_output_config,
     with_callbacks,
 )
 from ..data.batch import Batch
+from ..data.layout import index_of
 from ..data.validation import read
 from ..likelihoods import Likelihood
 from ..metrics import importance_log_likelihood
@@ -164,7 +168,10 @@ class BaseVAE(
         def posterior_mean(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
             return [model.posterior(batch).mean()]
 
-        return self._predict(self._read(X), posterior_mean)[0]
+        Z = self._predict(self._read(X), posterior_mean)[0]
+        if _get_output_config("transform", self)["dense"] != "pandas":
+            return Z
+        return pd.DataFrame(Z, index=index_of(X), columns=self.get_feature_names_out())
 
     def inverse_transform(self, Z):
         """Decode latent variables to the mean of each modality.
@@ -294,7 +301,11 @@ class BaseVAE(
 
     def _read(self, X: Any) -> list[np.ndarray]:
         check_is_fitted(self)
-        return read(self, X, self._layout)[0]
+        arrays = read(self, X, self._layout)[0]
+        names, likelihoods = self.modality_names_, self.model_.likelihoods
+        for name, likelihood, array in zip(names, likelihoods, arrays, strict=True):
+            likelihood.check(array, name)
+        return arrays
 
     def _filled(self, X: Any, *, missing_only: bool) -> Any:
         arrays = self._read(X)
@@ -328,14 +339,17 @@ class BaseVAE(
         """
         model, device, dtype = self._model_for(arrays[0].dtype)
         standardise = [likelihood.standardise for likelihood in model.likelihoods]
+        seen = [likelihood.seen.cpu() for likelihood in model.likelihoods]
         widest = max(*self._layout.widths, *self.hidden_layer_sizes, self.latent_dim_)
-        size = max(1, _CHUNK // (widest * n_draws))
+        matrices = self.latent_dim_**2 if self.covariance != "diag" else 1
+        size = max(1, _CHUNK // max(widest * n_draws, matrices))
         parts = []
         with torch.no_grad(), limit_threads(self.n_threads):
             for start in range(0, len(arrays[0]), size):
                 raw = Batch.from_arrays([array[start : start + size] for array in arrays])
-                batch = raw.map(standardise).to(device, dtype)
-                noise = RowNoise(self._seed, row_keys(raw.values, raw.masks).to(device))
+                # a column that fit never saw has weights that never learned: it says nothing
+                batch = raw.only(seen).map(standardise).to(device, dtype)
+                noise = RowNoise(self._seed, row_keys(batch.values, batch.masks))
                 parts.append([t.cpu().numpy() for t in function(model, batch, noise)])
         joined = [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
         return [array.astype(arrays[0].dtype, copy=False) for array in joined]
@@ -344,7 +358,7 @@ class BaseVAE(
         """Return the model in the precision of the data, if that is the higher one."""
         parameter = next(self.model_.parameters())
         if dtype == np.float64 and parameter.dtype is torch.float32:
-            return copy.deepcopy(self.model_).double(), parameter.device, torch.float64
+            return _double_of(self.model_), parameter.device, torch.float64
         return self.model_, parameter.device, parameter.dtype
 
     def __sklearn_tags__(self):
@@ -364,3 +378,14 @@ class BaseVAE(
         if model is not None and next(model.parameters()).device.type != "cpu":
             state = {**state, "model_": copy.deepcopy(model).cpu()}
         return state
+
+
+# copies in double precision of models that were asked for them, for as long as the models live
+_doubles: WeakKeyDictionary[nn.Module, tuple[list[int], nn.Module]] = WeakKeyDictionary()
+
+
+def _double_of(model: MultimodalVAE) -> MultimodalVAE:
+    versions = [parameter._version for parameter in model.parameters()]
+    if model not in _doubles or _doubles[model][0] != versions:  # changed in place since
+        _doubles[model] = versions, copy.deepcopy(model).double()
+    return _doubles[model][1]

@@ -13,6 +13,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from torch import nn
 
 from .._compat import _check_sample_weight
 from ..data.batch import Batch
@@ -75,9 +76,7 @@ class Fitting:
                     likelihood.start(x, mask, weight)
                 seed = draw_seed(estimator.random_state)
                 model, objective = self._compose(layout, likelihoods, seed)
-                if self._is_double(arrays[0]):  # buffers that are float64 are so in any case
-                    model.double()
-                    objective.double()
+                _cast(model, torch.float64 if self._is_double(arrays[0]) else torch.float32)
             parameter = next(model.parameters())
             place = {"device": parameter.device, "dtype": parameter.dtype}
             data = rows.map([likelihood.standardise for likelihood in likelihoods]).to(**place)
@@ -101,16 +100,18 @@ class Fitting:
                     ),
                 )
 
-            run = train(
-                model,
-                objective,
-                learn,
-                plan,
-                layout.names,
-                validation=watch,
-                run=estimator._run if self.goes_on else None,
-                after_epoch=after_epoch,
-            )
+            before = estimator._run if self.goes_on else Run()
+            with self._lend_global_generator(derive_seed(seed, before.step)):
+                run = train(
+                    model,
+                    objective,
+                    learn,
+                    plan,
+                    layout.names,
+                    validation=watch,
+                    run=before,
+                    after_epoch=after_epoch,
+                )
         if self._rate != "constant" and not estimator.warm_start:
             run.optimizer = None  # as large as two models, and of no use any more
         fitted = self._fitted(model, objective, layout, seed, run)
@@ -148,6 +149,16 @@ class Fitting:
         held, kept = order[:n_held].sort().values, order[n_held:].sort().values
         learn, watch = (Rows(rows.batch[part], rows.weights[part]) for part in (kept, held))
         return learn, watch
+
+    @contextmanager
+    def _lend_global_generator(self, seed: int) -> Iterator[None]:
+        """Seed torch's own generator for users' networks: dropout draws from it."""
+        if self.estimator.encoder is None and self.estimator.decoder is None:
+            yield
+            return
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
 
     def _plan(self, seed: int) -> Plan:
         estimator = self.estimator
@@ -202,6 +213,14 @@ class Fitting:
                 ConvergenceWarning,
                 stacklevel=2,
             )
+
+
+def _cast(model: MultimodalVAE, dtype: torch.dtype) -> None:
+    """Give all that is learned one precision; what likelihoods read off the data keeps its own."""
+    for part in (model.strategy, model.prior, model.decoders):
+        part.to(dtype=dtype)
+    for parameter in nn.ModuleList(model.likelihoods).parameters():
+        parameter.data = parameter.data.to(dtype)
 
 
 def _weigh(arrays: list[np.ndarray], sample_weight: Any) -> tuple[list[np.ndarray], np.ndarray]:

@@ -14,6 +14,7 @@ from ..model import MultimodalVAE
 from ..nn import mlp
 from ..posteriors import DiagonalGaussian, Family, FullGaussian
 from ..priors import StandardGaussian
+from ..random import derive_seed
 from ..strategies import ProductOfExperts
 from ..subsets import Subsets
 
@@ -91,6 +92,7 @@ class Pieces:
         self._estimator = estimator
         self._generator = torch.Generator().manual_seed(seed)
         self._seed = seed
+        self._n_made = 0
 
     def encoders(self) -> list[nn.Module]:
         """One network a modality, (N, F_m) -> (N, outputs of the family)."""
@@ -141,14 +143,20 @@ class Pieces:
             )
         # a factory draws its weights from torch's global generator: lend it a seeded one
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._seed)
+            self._n_made += 1
+            torch.manual_seed(derive_seed(self._seed, self._n_made))
             network = factory(n_in, n_out)
             if not isinstance(network, nn.Module):
                 raise TypeError(f"The {what} must make an nn.Module; it made {network!r}.")
             with torch.no_grad():
-                shape = tuple(network.eval()(torch.zeros(2, n_in)).shape)
+                zeros = torch.zeros(2, n_in, dtype=_dtype_of(network))
+                shape = tuple(network.eval()(zeros).shape)
         if shape != (2, n_out):
             raise ValueError(
                 f"The {what} must map (N, {n_in}) to (N, {n_out}); for N = 2 it gave {shape}."
             )
         return network
+
+
+def _dtype_of(network: nn.Module) -> torch.dtype:
+    return next((p.dtype for p in network.parameters()), torch.get_default_dtype())

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from ..random import RowNoise
 from .base import Likelihood, observed_moments
 
+_LARGEST = 1e150
+
 
 class Gaussian(Likelihood):
     """x_d = mean_d(z) + scale_d * noise, with one learned scale a feature.
@@ -38,7 +40,12 @@ class Gaussian(Likelihood):
     spread: Tensor
 
     def check(self, x: np.ndarray, modality: str) -> None:
-        """Accept every real number."""
+        """Accept real numbers whose squares are finite."""
+        if not float(np.nanmax(np.abs(x), initial=0.0)) < _LARGEST:
+            raise ValueError(
+                f"Modality '{modality}' has values beyond {_LARGEST:g}, whose squares overflow. "
+                "Rescale it."
+            )
 
     def start(self, x: Tensor, mask: Tensor, weight: Tensor | None = None) -> None:
         super().start(x, mask, weight)

@@ -39,7 +39,7 @@ def mlp(
     layers: list[nn.Module] = []
     for width_in, width_out in pairwise(sizes):
         # a plain nn.Linear would draw from, and so move, torch's global generator
-        linear = nn.utils.skip_init(nn.Linear, width_in, width_out)
+        linear = nn.utils.skip_init(nn.Linear, width_in, width_out, dtype=torch.float32)
         bound = width_in**-0.5
         with torch.no_grad():
             linear.weight.uniform_(-bound, bound, generator=generator)

@@ -60,9 +60,10 @@ class Family(ABC):
     def product(self, experts: Params, membership: Tensor) -> Params:
         """Multiply the experts in each subset; membership is (S, N, M) bool."""
 
-    @abstractmethod
     def noise(self, source: RowNoise, n_draws: int, params: Params) -> Tensor:
-        """Draw what :meth:`rsample` turns into n_draws samples."""
+        """Draw what :meth:`rsample` turns into n_draws samples: normal numbers (K, S, N, D)."""
+        mean = self.mean(params)
+        return source.normal(n_draws, len(mean), event=mean.shape[-1], dtype=mean.dtype)
 
     @abstractmethod
     def rsample(self, params: Params, noise: Tensor) -> Tensor:

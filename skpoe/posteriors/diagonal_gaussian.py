@@ -7,7 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-from ..random import RowNoise
 from .base import Family, Params
 
 # exp(12) = 160,000: an expert may say a great deal, but may not overflow
@@ -43,10 +42,6 @@ class DiagonalGaussian(Family):
         summed = torch.einsum("nmp,snm->snp", both, membership.to(both.dtype))
         h, precision = summed.chunk(2, dim=-1)
         return {"mean": h / precision, "precision": precision}
-
-    def noise(self, source: RowNoise, n_draws: int, params: Params) -> Tensor:
-        mean = params["mean"]
-        return source.normal(n_draws, len(mean), event=mean.shape[-1], dtype=mean.dtype)
 
     def rsample(self, params: Params, noise: Tensor) -> Tensor:
         return params["mean"] + params["precision"].rsqrt() * noise

@@ -7,7 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-from ..random import RowNoise
 from ..subsets import codes
 from .base import Family, Params
 
@@ -80,10 +79,6 @@ class FullGaussian(Family):
             "root": root[None],
         }
 
-    def noise(self, source: RowNoise, n_draws: int, params: Params) -> Tensor:
-        mean = params["mean"]
-        return source.normal(n_draws, len(mean), event=mean.shape[-1], dtype=mean.dtype)
-
     def rsample(self, params: Params, noise: Tensor) -> Tensor:
         return params["mean"] + _times(noise, params["root"][0], params["pattern"])
 
@@ -96,9 +91,13 @@ class FullGaussian(Family):
     def kl(self, params: Params, other: Params) -> Tensor:
         gap = params["mean"] - other["mean"]
         square = (gap * _times(gap, other["precision"][0], other["pattern"])).sum(-1)
-        # trace of precision times covariance, for every pair of patterns: (U', U)
-        traces = other["precision"][0].flatten(1) @ params["covariance"][0].flatten(1).mT
-        trace = traces[other["pattern"], params["pattern"]]
+        precision, covariance = other["precision"][0], params["covariance"][0]
+        if len(precision) * len(covariance) <= _FEW_PATTERNS**2:  # for every pair of patterns
+            traces = precision.flatten(1) @ covariance.flatten(1).mT
+            trace = traces[other["pattern"], params["pattern"]]
+        else:
+            products = precision[other["pattern"]] * covariance[params["pattern"]]
+            trace = products.sum((-2, -1))
         determinants = self._log_determinant(params) - self._log_determinant(other)
         return 0.5 * (trace + square - gap.shape[-1] + determinants)
 

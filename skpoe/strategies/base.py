@@ -16,8 +16,12 @@ class Strategy(nn.Module, ABC):
     family: Family
 
     @abstractmethod
+    def encode(self, batch: Batch) -> list[Tensor]:
+        """Apply each encoder, once: (N, outputs) for each."""
+
+    @abstractmethod
     def forward(self, batch: Batch, membership: Tensor, prior: Params) -> Params:
-        """Encode each modality once and combine what each subset holds.
+        """Encode and combine what each subset holds.
 
         Parameters
         ----------

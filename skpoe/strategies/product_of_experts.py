@@ -51,12 +51,11 @@ class ProductOfExperts(Strategy):
         start = torch.eye(latent_dim).flatten().expand(len(encoders), -1).clone()
         self.shared = nn.Parameter(start) if n_shared else None
 
+    def encode(self, batch: Batch) -> list[Tensor]:
+        return [encoder(x) for encoder, x in zip(self.encoders, batch.values, strict=True)]
+
     def forward(self, batch: Batch, membership: Tensor, prior: Params) -> Params:
-        raw = torch.stack(
-            [encode(value) for encode, value in zip(self.encoders, batch.values, strict=True)],
-            dim=1,
-        )
-        experts = self.family.experts(raw, self.shared)
+        experts = self.family.experts(torch.stack(self.encode(batch), dim=1), self.shared)
         experts = self.family.append(experts, self.family.lift(prior))
         with_prior = ~membership.any(-1, keepdim=True) | self.prior_expert
         return self.family.product(experts, torch.cat([membership, with_prior], dim=-1))
