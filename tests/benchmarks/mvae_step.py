@@ -67,6 +67,7 @@ def ours(halves, n_epochs, seed=0):
         learning_rate_init=1e-3,
         batch_size=BATCH,
         max_iter=n_epochs,
+        early_stopping=False,
         n_threads=1,
         random_state=seed,
     ).fit(halves)
