@@ -2,6 +2,7 @@
 
 from .data import Modalities
 from .estimators import MVAE, PoEVAE, all_estimators
+from .preprocessing import PerModality
 
 __version__ = "0.1.0.dev0"
-__all__ = ["MVAE", "Modalities", "PoEVAE", "all_estimators"]
+__all__ = ["MVAE", "Modalities", "PerModality", "PoEVAE", "all_estimators"]

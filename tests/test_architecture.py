@@ -15,7 +15,8 @@ FLOORS = [
     ["model"],
     ["objectives", "metrics"],
     ["training"],
-    ["estimators"],
+    ["estimators", "preprocessing", "datasets", "model_selection"],
+    ["scorers"],
     ["demo", "cli", "__main__", "__init__"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -72,7 +72,7 @@ def test_keys_out_of_range(X, key):
 
 
 def test_is_not_one_array_by_accident(X):
-    with pytest.raises(TypeError, match=r"Call \.to_numpy\(\)"):
+    with pytest.raises(TypeError, match=r"skpoe.PerModality, or call \.to_numpy\(\)"):
         np.asarray(X)
     with pytest.raises(TypeError, match="not iterable"):
         iter(X)

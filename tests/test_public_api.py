@@ -7,9 +7,16 @@ import pytest
 from numpydoc.docscrape import ClassDoc
 
 import skpoe
+import skpoe.datasets
+import skpoe.model_selection
+import skpoe.scorers
 from skpoe import all_estimators
 
-PUBLIC = [(name, getattr(skpoe, name)) for name in skpoe.__all__]
+PUBLIC = [
+    (name, getattr(module, name))
+    for module in (skpoe, skpoe.datasets, skpoe.model_selection, skpoe.scorers)
+    for name in module.__all__
+]
 METHODS = [
     pytest.param(cls, name, id=f"{cls.__name__}.{name}")
     for _, cls in all_estimators()

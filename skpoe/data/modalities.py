@@ -187,8 +187,8 @@ class Modalities:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         raise TypeError(
             "Modalities do not turn into one array by themselves, because a step that flattens "
-            "them loses what belongs to which modality. Call .to_numpy() for the columns side by "
-            "side."
+            "them loses what belongs to which modality. Wrap a transformer in skpoe.PerModality, "
+            "or call .to_numpy() for the columns side by side."
         )
 
     def __repr__(self) -> str:

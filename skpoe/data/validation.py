@@ -37,18 +37,19 @@ def read(estimator: Any, X: Any, known: Layout | None = None) -> tuple[list[np.n
     layout : Layout
         Of X in fit, else ``known``.
     """
-    if not _is_multimodal(X):
+    if not is_multimodal(X):
         arrays, layout = _read_table(estimator, X, known)
     else:
         if known is None and isinstance(X, (list, tuple)):
-            _refuse_what_folds_make(estimator, X)
+            refuse_what_folds_make(estimator, X)
         arrays, layout = _read_modalities(estimator, X, known)
     if known is None:
         _check_observed(arrays, layout.names)
     return arrays, layout
 
 
-def _is_multimodal(X: Any) -> bool:
+def is_multimodal(X: Any) -> bool:
+    """Tell several modalities from one table."""
     if isinstance(X, Modalities):
         return True
     if isinstance(X, Mapping):
@@ -58,7 +59,7 @@ def _is_multimodal(X: Any) -> bool:
     )
 
 
-def _refuse_what_folds_make(estimator: Any, X: Sequence[Any]) -> None:
+def refuse_what_folds_make(estimator: Any, X: Sequence[Any]) -> None:
     """Model selection splits a list of modalities into shorter lists; catch it doing so."""
     kind = type(X).__name__
     if getattr(estimator, "_is_clone", False):
@@ -83,7 +84,7 @@ def _read_modalities(
             f"X is a {type(X).__name__} of modalities, but {type(estimator).__name__} was fitted "
             "on one table. Pass one table with the same columns."
         )
-    named = _by_name(estimator, X, known)
+    named = by_name(estimator, X, known)
     if known is not None:
         widths = dict(zip(known.names, known.widths, strict=True))
     elif isinstance(estimator.modalities, (list, tuple)):
@@ -134,11 +135,11 @@ def _read_modalities(
             del estimator.feature_names_in_
     else:
         layout = known
-        _check_columns(estimator, columns, known)
+        check_columns(estimator, columns, known)
     return [arrays[name].astype(dtype, copy=False) for name in named], layout
 
 
-def _by_name(estimator: Any, X: Any, known: Layout | None) -> dict[str, Any]:
+def by_name(estimator: Any, X: Any, known: Layout | None) -> dict[str, Any]:
     """Name the modalities and put them in the order of fit; check their lengths."""
     expected = list(known.names) if known else _names_from_parameter(estimator, X)
     if isinstance(X, (list, tuple)):
@@ -176,7 +177,8 @@ def _refuse_names(estimator: Any, got: str, expected: list[str]) -> None:
     )
 
 
-def _check_columns(estimator: Any, columns: Mapping[str, pd.Index | None], known: Layout) -> None:
+def check_columns(estimator: Any, columns: Mapping[str, pd.Index | None], known: Layout) -> None:
+    """Refuse DataFrames whose columns are not those of fit."""
     for (name, now), then in zip(columns.items(), known.columns, strict=True):
         if now is not None and then is not None and not now.equals(then):
             unseen, lost = list(now.difference(then)), list(then.difference(now))

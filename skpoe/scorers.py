@@ -1,0 +1,303 @@
+"""Scorers for scikit-learn's ``scoring=``: what is asked of a model beyond its likelihood.
+
+Each is a picklable callable ``scorer(estimator, X, y=None) -> float``, higher is better. X is what
+the estimator takes, with any entry missing; y is ignored by all but ``LatentProbe``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import r2_score, root_mean_squared_error
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from .data.validation import read
+from .estimators.base import BaseVAE
+from .metrics import conditional_log_likelihood
+
+__all__ = ["ConditionalLogLikelihood", "CrossModal", "LatentProbe", "LogLikelihood"]
+
+
+class _Scorer(ABC):
+    """Finds the estimator that is asked, for a subclass to score."""
+
+    def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
+        """Score a fitted estimator of skpoe, a Pipeline that ends in one, or a search over one."""
+        while not isinstance(estimator, BaseVAE):
+            if hasattr(estimator, "best_estimator_"):
+                estimator = estimator.best_estimator_
+            elif isinstance(estimator, Pipeline):
+                X = estimator[:-1].transform(X) if len(estimator) > 1 else X
+                estimator = estimator[-1]
+            else:
+                what = "an estimator of skpoe, or a Pipeline whose last step is one"
+                raise TypeError(f"{type(self).__name__} scores {what}; got {estimator!r}.")
+        check_is_fitted(estimator)
+        return self._score(estimator, X, y)
+
+    @abstractmethod
+    def _score(self, vae: BaseVAE, X: Any, y: Any) -> float:
+        """Score what stands behind Pipelines and searches on X as it reaches it."""
+
+
+@dataclass(frozen=True)
+class LogLikelihood(_Scorer):
+    """Log-likelihood of what is observed: the estimator's own ``score``, nats per sample.
+
+    It stands beside other scorers in ``scoring={...}``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skpoe import MVAE
+    >>> from skpoe.scorers import LogLikelihood
+    >>> X = list(np.random.default_rng(0).normal(size=(2, 20, 3)))
+    >>> est = MVAE(max_iter=2, random_state=0).fit(X)
+    >>> LogLikelihood()(est, X) == est.score(X)
+    True
+    """
+
+    def _score(self, vae: BaseVAE, X: Any, y: Any) -> float:
+        return vae.score(X)
+
+
+@dataclass(frozen=True)
+class _FromGivenToTarget(_Scorer):
+    """What scorers share that predict some modalities from others."""
+
+    target: str | int | Sequence[str | int]
+    given: str | int | Sequence[str | int] | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("target", "given"):
+            value = getattr(self, field)
+            if value is not None and not isinstance(value, (str, Integral)):
+                object.__setattr__(self, field, tuple(value))  # a scorer can be hashed
+
+    def _read(self, vae: BaseVAE, X: Any) -> tuple[list[int], list[int], list[np.ndarray]]:
+        """Positions of target and given, and the rows that show some target: arrays (n, F_m)."""
+        names = vae.modality_names_
+        target = _find(vae, self.target)
+        others = [m for m in range(len(names)) if m not in target]
+        given = others if self.given is None else _find(vae, self.given)
+        if both := [names[m] for m in target if m in given]:
+            raise ValueError(f"A target cannot be given; {both} are in target and in given.")
+        if not target or not given:
+            raise ValueError(
+                "There must be a modality to predict and another to predict it from; got "
+                f"target={self.target!r} and given={self.given!r} of the modalities {names}."
+            )
+        arrays = vae._read(X)
+        rows = np.any([~np.isnan(arrays[m]).all(axis=1) for m in target], axis=0)
+        if not rows.any():
+            raise ValueError(f"No row of X shows anything of the target {self.target!r}.")
+        return target, given, arrays if rows.all() else [array[rows] for array in arrays]
+
+
+@dataclass(frozen=True)
+class ConditionalLogLikelihood(_FromGivenToTarget):
+    r"""Log-likelihood of some modalities given others, nats per row.
+
+    .. math:: \log \frac{1}{K} \sum_{k=1}^K p(x_{target} \mid z_k),
+        \quad z_k \sim q(z \mid x_{given})
+
+    over the observed entries of the target, with K = the estimator's ``n_importance_samples``,
+    averaged over the rows that show at least one entry of the target. Rows that show nothing of
+    ``given`` are among them; their posterior is the prior.
+
+    Parameters
+    ----------
+    target : str, int or sequence of them
+        Name (as in ``modality_names_``) or position of the modality to predict.
+    given : str, int, sequence of them or None, default=None
+        What it is predicted from; all other modalities when None.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, a modality is in both, either is empty, or no row shows the target.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skpoe import MVAE
+    >>> from skpoe.scorers import ConditionalLogLikelihood
+    >>> X = dict(zip(["rna", "adt"], np.random.default_rng(0).normal(size=(2, 20, 3))))
+    >>> est = MVAE(max_iter=2, random_state=0).fit(X)
+    >>> ConditionalLogLikelihood("adt")(est, X) < 0
+    True
+    """
+
+    def _score(self, vae: BaseVAE, X: Any, y: Any) -> float:
+        target, given, arrays = self._read(vae, X)
+        n_draws = vae.n_importance_samples
+
+        def conditional(*chunk: Any) -> list[Tensor]:  # model, batch, noise
+            return [conditional_log_likelihood(*chunk, n_draws, target, given)]
+
+        values = vae._predict(arrays, conditional, n_draws)[0]
+        return float(values.mean(dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class CrossModal(_FromGivenToTarget):
+    r"""How well some modalities are predicted from others that were measured too.
+
+    The target is hidden, ``predict_missing`` fills it in, and that is compared with the target's
+    observed cells, column by column; the score is the mean over columns. Rows that show no cell of
+    the target are not used. Rows that show nothing of ``given`` are: their posterior is the prior.
+
+    Parameters
+    ----------
+    target : str, int or sequence of them
+        Name (as in ``modality_names_``) or position of the modality to predict.
+    given : str, int, sequence of them or None, default=None
+        What it is predicted from; all other modalities when None.
+    metric : {"r2", "neg_root_mean_squared_error", "neg_log_loss"}, default="r2"
+        Of each column that has observed cells x, with predictions p:
+
+        - "r2": :math:`1 - \sum (x - p)^2 / \sum (x - \bar x)^2`, with the mean of the cells that
+          are scored. Columns whose cells do not vary are left out.
+        - "neg_root_mean_squared_error": in the data's units.
+        - "neg_log_loss": for cells of 0 and 1, nats per cell; p is clipped by the dtype's eps.
+
+    Raises
+    ------
+    ValueError
+        If a name or the metric is unknown, a modality is in both, either is empty, no row of X
+        shows the target, no column of it varies ("r2"), or it is not 0 and 1 ("neg_log_loss").
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skpoe import PoEVAE
+    >>> from skpoe.scorers import CrossModal
+    >>> z = np.random.default_rng(0).normal(size=(60, 1))
+    >>> X = {"rna": z * [1, 2, 3], "adt": z * [-1, 1]}
+    >>> est = PoEVAE(max_iter=50, random_state=0).fit(X)
+    >>> CrossModal("adt")(est, X) > 0.8
+    True
+    """
+
+    metric: str = "r2"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.metric not in _METRICS:
+            raise ValueError(f"metric must be one of {list(_METRICS)}; got {self.metric!r}.")
+
+    def _score(self, vae: BaseVAE, X: Any, y: Any) -> float:
+        target, given, arrays = self._read(vae, X)
+        guess = vae.predict_missing(_show_only(vae, arrays, given))
+        filled, _ = read(vae, guess, vae._layout)  # means: they need not be in the support
+        scores = []
+        for m in target:
+            for x, p in zip(arrays[m].T, filled[m].T, strict=True):
+                observed = ~np.isnan(x)
+                x, p = x[observed].astype(np.float64), p[observed]
+                # equal cells, not a sum of squares of zero: rounding keeps that from zero
+                if len(x) and (self.metric != "r2" or x.min() < x.max()):
+                    scores.append(_METRICS[self.metric](x, p))
+        if not scores:
+            raise ValueError(
+                f"R2 needs a column that varies, but no column of the target {self.target!r} has "
+                "two different observed values in X. Score more rows, or take another metric."
+            )
+        return float(np.mean(scores))
+
+
+@dataclass(frozen=True)
+class LatentProbe(_Scorer):
+    """How well y can be read off the latent variables of X by a linear model.
+
+    The mean score over three folds of a model that is fitted on standardised ``transform(X)``, so
+    it sees the rows that are scored and no others. The folds are shuffled with a fixed seed
+    (stratified for classes), so the score repeats and data sorted by y do no harm.
+
+    Parameters
+    ----------
+    estimator : classifier or regressor, default=None
+        Cloned, and judged by its own ``score``. When None: ``Ridge`` (R2) if y is continuous,
+        else ``LogisticRegression`` (accuracy). Whole numbers are classes; pass ``Ridge()`` where
+        they are amounts.
+
+    Raises
+    ------
+    ValueError
+        If y is None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skpoe import MVAE
+    >>> from skpoe.scorers import LatentProbe
+    >>> y = np.repeat([0, 1], 30)
+    >>> X = list(np.random.default_rng(0).normal(size=(2, 60, 3)) + 5 * y[:, None])
+    >>> est = MVAE(latent_dim=2, max_iter=20, random_state=0).fit(X)
+    >>> LatentProbe()(est, X, y) > 0.9
+    True
+    """
+
+    estimator: BaseEstimator | None = None
+
+    def _score(self, vae: BaseVAE, X: Any, y: Any) -> float:
+        if y is None:
+            raise ValueError("LatentProbe needs y; got None. Pass it beside X.")
+        probe = self.estimator
+        if probe is None:
+            continuous = type_of_target(y, input_name="y").startswith("continuous")
+            probe = Ridge() if continuous else LogisticRegression(max_iter=1000)
+        Folds = StratifiedKFold if is_classifier(probe) else KFold
+        folds = Folds(3, shuffle=True, random_state=0)
+        model = make_pipeline(StandardScaler(), probe)
+        scores = cross_val_score(model, vae.transform(X), y, cv=folds, error_score="raise")
+        return float(np.mean(scores))
+
+
+def _find(vae: BaseVAE, which: Any) -> list[int]:
+    """Positions of modalities, in the order of fit, from names or positions."""
+    names = vae.modality_names_
+    found = set()
+    for name in (which,) if isinstance(which, (str, Integral)) else which:
+        if name in names:
+            found.add(names.index(name))
+        elif isinstance(name, Integral) and 0 <= name < len(names):
+            found.add(int(name))
+        else:
+            who = type(vae).__name__
+            raise ValueError(f"There is no modality {name!r}; {who} was fitted on {names}.")
+    return sorted(found)
+
+
+def _show_only(vae: BaseVAE, arrays: list[np.ndarray], shown: list[int]) -> Any:
+    """Hide all modalities but some, in the form that fit was given; nothing is written to."""
+    # NaN (a broadcast one takes no memory), as all None would leave the number of rows unknown
+    hidden = [np.broadcast_to(np.array(np.nan, array.dtype), array.shape) for array in arrays]
+    return vae._layout.new([arrays[m] if m in shown else hidden[m] for m in range(len(arrays))])
+
+
+def _neg_log_loss(x: np.ndarray, p: np.ndarray) -> float:
+    if len(wrong := x[(x != 0) & (x != 1)]):
+        raise ValueError(f"neg_log_loss needs a target of 0 and 1, but there is {wrong[0]:g}.")
+    eps = np.finfo(p.dtype).eps
+    p = p.astype(np.float64).clip(eps, 1.0 - eps)
+    return float(np.log(np.where(x == 1, p, 1.0 - p)).mean())
+
+
+_METRICS = {
+    "r2": r2_score,
+    "neg_root_mean_squared_error": lambda x, p: -root_mean_squared_error(x, p),
+    "neg_log_loss": _neg_log_loss,
+}
