@@ -163,3 +163,79 @@ def test_a_container_of_a_container_keeps_its_widths():
     assert Modalities(X).n_features == {"a": 3, "b": 1}
     with pytest.raises(ValueError, match=r"widths of \['a'\] are not known: pass n_features"):
         Modalities({"a": None, "b": np.ones((2, 1))}).to_numpy()
+
+
+def test_observed_is_by_row_and_modality():
+    a = np.ones((4, 2))
+    a[0, 0] = a[1] = np.nan
+    X = Modalities({"a": a, "b": pd.DataFrame({"c": [None, 1, 2, 3]}), "d": None}, {"d": 2})
+    expected = [[True, False, False], [False, True, False], *[[True, True, False]] * 2]
+    np.testing.assert_array_equal(X.observed, expected)
+    np.testing.assert_array_equal(X[1:3].observed, expected[1:3])
+
+
+def test_modalities_are_selected_dropped_and_renamed_without_copies(X):
+    part = X[2:5]
+    for new in (part.select(["adt"]), part.drop(["rna"])):
+        assert new.names == ["adt"]
+        assert len(new) == 3
+        pd.testing.assert_frame_equal(new["adt"], part["adt"])
+        assert new._tables["adt"] is X._tables["adt"]
+    assert X.select(["adt", "rna"]).names == ["adt", "rna"]
+    renamed = part.rename({"rna": "genes"})
+    assert renamed.names == ["genes", "adt"]
+    np.testing.assert_array_equal(renamed["genes"], part["rna"])
+    assert X.names == ["rna", "adt"]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda X: X.select(["x"]), KeyError, "There are no modalities ['x']; there are"),
+        (lambda X: X.drop(["x"]), KeyError, "There are no modalities ['x']; there are"),
+        (lambda X: X.rename({"x": "y"}), KeyError, "There are no modalities ['x']; there are"),
+        (lambda X: X.rename({"rna": "adt"}), ValueError, "Two modalities would have the same"),
+        (lambda X: X.drop(["rna", "adt"]), ValueError, "There is no modality left."),
+    ],
+)
+def test_names_that_do_not_work(X, call, error, message):
+    with pytest.raises(error) as info:
+        call(X)
+    assert message in str(info.value)
+
+
+def test_pandas_and_back(X):
+    frame = X.to_pandas()
+    assert frame.columns.tolist() == ["rna__0", "rna__1", "rna__2", "adt__a", "adt__b"]
+    back = Modalities.from_pandas(
+        frame,
+        {"rna": lambda f: [c for c in f if c.startswith("rna")], "adt": ["adt__a", "adt__b"]},
+    )
+    np.testing.assert_array_equal(back.to_numpy(), X.to_numpy())
+    with pytest.raises(
+        ValueError, match=r"columns\['a'\] names columns that frame lacks: \['z'\]"
+    ):
+        Modalities.from_pandas(frame, {"a": ["z"]})
+
+
+def test_concat_is_the_inverse_of_slicing(X):
+    again = Modalities.concat([X[:4], X[4:5], X[5:]])
+    np.testing.assert_array_equal(again["rna"], X["rna"])
+    pd.testing.assert_frame_equal(again["adt"], X["adt"])
+
+
+def test_concat_fills_what_a_part_lacks(X):
+    part = Modalities({"atac": np.ones((2, 2)), "adt": None}, {"adt": 2})
+    both = Modalities.concat([X[:3], part])
+    assert both.names == ["rna", "adt", "atac"]
+    expected = [[True, True, False]] * 3 + [[False, False, True]] * 2
+    np.testing.assert_array_equal(both.observed, expected)
+    with pytest.raises(ValueError, match="'rna' has 3 features in one part and 1 in another"):
+        Modalities.concat([X, Modalities({"rna": np.ones((1, 1))})])
+
+
+def test_notebooks_see_a_table_that_escapes_names():
+    a = np.ones((4, 2))
+    a[0] = np.nan
+    text = Modalities({"<b>": a})._repr_html_()
+    assert "&lt;b&gt;</th><td>2</td><td>25.0%</td>" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -172,6 +173,92 @@ class Modalities:
         """Itself: rows have no labels, and boolean masks work."""
         return self
 
+    @classmethod
+    def from_pandas(cls, frame: pd.DataFrame, columns: Mapping[str, Any]) -> Modalities:
+        """Cut a DataFrame into modalities.
+
+        Parameters
+        ----------
+        frame : DataFrame of shape (n_samples, n_columns)
+        columns : mapping of str to (sequence of column labels, or callable)
+            A callable takes the frame and returns labels, as ``make_column_selector`` does.
+            Columns that no modality names are left out.
+        """
+        chosen = {n: which(frame) if callable(which) else which for n, which in columns.items()}
+        for name, labels in chosen.items():
+            if absent := [label for label in labels if label not in frame.columns]:
+                raise ValueError(f"columns['{name}'] names columns that frame lacks: {absent}.")
+        return cls({name: frame[list(labels)] for name, labels in chosen.items()})
+
+    @classmethod
+    def concat(cls, parts: Sequence[Modalities]) -> Modalities:
+        """Put the rows of several containers below each other.
+
+        A modality that a part lacks, or that is None in it, is missing in its rows. Widths (and
+        columns, of DataFrames) must agree.
+        """
+        names = list(dict.fromkeys(name for part in parts for name in part.names))
+        widths = {}
+        for part in parts:
+            for name, width in part.n_features.items():
+                if widths.setdefault(name, width) is None:
+                    widths[name] = width
+                if width not in (None, widths[name]):
+                    raise ValueError(
+                        f"Modality '{name}' has {widths[name]} features in one part and {width} "
+                        "in another."
+                    )
+        return cls({name: _stack(name, parts, widths[name]) for name in names}, widths)
+
+    @property
+    def observed(self) -> np.ndarray:
+        """Whether a row shows any entry of a modality: bool (n_samples, n_modalities)."""
+        shown = np.zeros((len(self), len(self._tables)), dtype=bool)
+        for m, (_, table) in enumerate(self.items()):
+            if table is not None:
+                shown[:, m] = ~np.asarray(pd.isna(table)).all(axis=1)
+        return shown
+
+    def select(self, names: Sequence[str]) -> Modalities:
+        """Keep some modalities, in the order given; the rows stay."""
+        if unknown := [name for name in names if name not in self._tables]:
+            raise KeyError(f"There are no modalities {unknown}; there are {self.names}.")
+        return self._with({name: name for name in names})
+
+    def drop(self, names: Sequence[str]) -> Modalities:
+        """Leave out some modalities; the rows stay."""
+        if unknown := [name for name in names if name not in self._tables]:
+            raise KeyError(f"There are no modalities {unknown}; there are {self.names}.")
+        return self.select([name for name in self.names if name not in names])
+
+    def rename(self, names: Mapping[str, str]) -> Modalities:
+        """Give some modalities other names."""
+        if unknown := [name for name in names if name not in self._tables]:
+            raise KeyError(f"There are no modalities {unknown}; there are {self.names}.")
+        new = {names.get(name, name): name for name in self.names}
+        if len(new) < len(self._tables):
+            raise ValueError(f"Two modalities would have the same name: {dict(names)}.")
+        return self._with(new)
+
+    def _with(self, names: Mapping[str, str]) -> Modalities:
+        """Share rows and tables under new names: new -> old."""
+        if not names:
+            raise ValueError("There is no modality left. Keep at least one.")
+        part = object.__new__(type(self))
+        part.__dict__.update(self.__dict__)
+        part._tables = {new: self._tables[old] for new, old in names.items()}
+        part._widths = {new: self._widths[old] for new, old in names.items()}
+        return part
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Columns of all modalities side by side, named "modality__column", NaN where missing."""
+        labels = [
+            f"{name}__{label}"
+            for name, table in self.items()
+            for label in getattr(table, "columns", range(self._widths[name] or 0))
+        ]
+        return pd.DataFrame(self.to_numpy(), index=_index(self), columns=labels)
+
     def to_numpy(self) -> np.ndarray:
         """Columns of all modalities side by side, NaN where missing."""
         if unknown := [name for name, width in self._widths.items() if width is None]:
@@ -191,9 +278,48 @@ class Modalities:
             "or call .to_numpy() for the columns side by side."
         )
 
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{html.escape(name)}</th><td>{width}</td><td>{1 - shown.mean():.1%}</td></tr>"
+            for (name, width), shown in zip(self._widths.items(), self.observed.T, strict=True)
+        )
+        return (
+            f"<table><caption>Modalities: {len(self)} samples</caption><thead><tr><th></th>"
+            f"<th>features</th><th>rows missing</th></tr></thead><tbody>{rows}</tbody></table>"
+        )
+
     def __repr__(self) -> str:
         widths = ", ".join(f"{name}: {width}" for name, width in self._widths.items())
         return f"{type(self).__name__}({len(self)} samples, {widths})"
+
+
+def _stack(name: str, parts: Sequence[Modalities], width: int | None) -> Any:
+    """Rows of one modality in several containers, NaN where a part lacks it."""
+    tables = [part[name] if name in part.names else None for part in parts]
+    given = [table for table in tables if table is not None]
+    if not given:
+        return None
+    if all(isinstance(table, pd.DataFrame) for table in given):
+        columns = given[0].columns
+        if not all(table.columns.equals(columns) for table in given):
+            raise ValueError(f"The columns of modality '{name}' differ between the parts.")
+        return pd.concat(
+            [
+                pd.DataFrame(np.nan, index=_index(part), columns=columns) if t is None else t
+                for part, t in zip(parts, tables, strict=True)
+            ]
+        )
+    return np.concatenate(
+        [
+            np.full((len(part), width), np.nan) if t is None else np.asarray(t)
+            for part, t in zip(parts, tables, strict=True)
+        ]
+    )
+
+
+def _index(part: Modalities) -> pd.Index:
+    frames = [table for _, table in part.items() if isinstance(table, pd.DataFrame)]
+    return frames[0].index if frames else pd.RangeIndex(len(part))
 
 
 def _check_indexes(data: Mapping[str, Any]) -> None:

@@ -204,14 +204,14 @@ class Fitting:
                 f"Training of {name} was interrupted after {len(losses)} epochs; it can be used "
                 "as it is.",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=7,  # the line that called fit
             )
         elif self.n_epochs is None and self.estimator.max_iter != "auto" and _falls(losses):
             warnings.warn(
                 f"The loss of {name} was still falling when max_iter={self.estimator.max_iter} "
                 "epochs were over. Increase max_iter, or set max_iter='auto'.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=7,  # the line that called fit
             )
 
 
