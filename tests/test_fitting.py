@@ -144,6 +144,17 @@ def test_partial_fit_takes_other_rows_and_refuses_other_modalities(cls):
 
 
 @every_estimator
+def test_a_column_that_the_first_call_never_saw_is_not_read_later(cls):
+    first = data(30)
+    first[0][:, 1] = np.nan
+    hidden = data(20, 1)
+    hidden[0][:, 1] = np.nan
+    with pytest.warns(UserWarning, match="no observed value"):
+        a, b = (cls(**QUICK).partial_fit(first) for _ in range(2))
+    assert_same_model(a.partial_fit(hidden), b.partial_fit(data(20, 1)))
+
+
+@every_estimator
 def test_going_on_that_fails_leaves_the_model(cls):
     X = data()
     make = {**QUICK, "learning_rate": "constant", "max_iter": 3, "warm_start": True}

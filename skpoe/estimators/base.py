@@ -339,7 +339,7 @@ class BaseVAE(
         """
         model, device, dtype = self._model_for(arrays[0].dtype)
         standardise = [likelihood.standardise for likelihood in model.likelihoods]
-        seen = [likelihood.seen.cpu() for likelihood in model.likelihoods]
+        seen = [likelihood.seen for likelihood in model.likelihoods]
         widest = max(*self._layout.widths, *self.hidden_layer_sizes, self.latent_dim_)
         matrices = self.latent_dim_**2 if self.covariance != "diag" else 1
         size = max(1, _CHUNK // max(widest * n_draws, matrices))
@@ -348,7 +348,7 @@ class BaseVAE(
             for start in range(0, len(arrays[0]), size):
                 raw = Batch.from_arrays([array[start : start + size] for array in arrays])
                 # a column that fit never saw has weights that never learned: it says nothing
-                batch = raw.only(seen).map(standardise).to(device, dtype)
+                batch = raw.to(device).only(seen).map(standardise).to(dtype=dtype)
                 noise = RowNoise(self._seed, row_keys(batch.values, batch.masks))
                 parts.append([t.cpu().numpy() for t in function(model, batch, noise)])
         joined = [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]

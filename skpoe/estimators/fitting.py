@@ -27,7 +27,7 @@ from ..threads import limit_threads
 from ..training import Plan, Record, Rows, Run, train
 from .pieces import Pieces, make_likelihoods
 
-# below so many rows, rows held out for validation cost more than they save (measured)
+# below so many rows, those held out for validation are worth more in training
 _AUTO_EARLY_STOPPING = 2000
 # below so many rows, training in float64 takes about a fifth longer (measured)
 _AUTO_DOUBLE = 1000
@@ -79,7 +79,10 @@ class Fitting:
                 _cast(model, torch.float64 if self._is_double(arrays[0]) else torch.float32)
             parameter = next(model.parameters())
             place = {"device": parameter.device, "dtype": parameter.dtype}
-            data = rows.map([likelihood.standardise for likelihood in likelihoods]).to(**place)
+            # when going on: a column that the first call never saw is not read
+            rows = rows.to(parameter.device).only([part.seen for part in model.likelihoods])
+            data = rows.map([part.standardise for part in model.likelihoods])
+            data = data.to(dtype=parameter.dtype)
             learn, watch = self._split(Rows(data, weight.to(**place)), seed)
             plan = self._plan(seed)
             context = estimator._init_callback_context(
