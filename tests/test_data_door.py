@@ -351,6 +351,8 @@ def test_modalities_after_one_table_are_refused(tables):
             "array",
             "modalities['a'] must select columns by position or mask; X has",
         ),
+        ([4, 2, 1], "dict", "X has 2 modalities ['rna', 'adt'], but MVAE is expecting 3 ['modali"),
+        ([4, 4], "dict", "Modality 'adt' has 3 features, but MVAE is expecting 4 features"),
         ([4, 4], "list", "Modality 'modality_1' has 3 features, but MVAE is expecting 4 features"),
         (
             [4, 3],

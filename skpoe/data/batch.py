@@ -64,6 +64,8 @@ class Batch:
 
     def only(self, seen: Sequence[Tensor]) -> Batch:
         """Hide the columns that are not among ``seen``, bool (F_m,) a modality."""
+        if all(bool(keep.all()) for keep in seen):  # nearly always: nothing to copy
+            return self
         masks = [
             mask if bool(keep.all()) else mask & keep
             for mask, keep in zip(self.masks, seen, strict=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .modalities import Modalities
+from .modalities import Modalities, index_of
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,6 @@ def kind_of(X: Any) -> type:
     """Tell list, tuple, dict (also subclasses of them) and Modalities apart."""
     kinds = [kind for kind in (list, tuple, Mapping) if isinstance(X, kind)] or [Modalities]
     return dict if kinds[0] is Mapping else kinds[0]
-
-
-def index_of(X: Any) -> pd.Index | None:
-    """Index of the first DataFrame in any form of X."""
-    if isinstance(X, (Mapping, Modalities)):
-        X = [table for _, table in X.items()]
-    tables = X if isinstance(X, (list, tuple)) else [X]
-    return next((table.index for table in tables if isinstance(table, pd.DataFrame)), None)
 
 
 def _like(index: pd.Index | None, labels: pd.Index | None, array: np.ndarray) -> Any:

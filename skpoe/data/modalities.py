@@ -257,7 +257,7 @@ class Modalities:
             for name, table in self.items()
             for label in getattr(table, "columns", range(self._widths[name] or 0))
         ]
-        return pd.DataFrame(self.to_numpy(), index=_index(self), columns=labels)
+        return pd.DataFrame(self.to_numpy(), index=index_of(self), columns=labels)
 
     def to_numpy(self) -> np.ndarray:
         """Columns of all modalities side by side, NaN where missing."""
@@ -305,7 +305,7 @@ def _stack(name: str, parts: Sequence[Modalities], width: int | None) -> Any:
             raise ValueError(f"The columns of modality '{name}' differ between the parts.")
         return pd.concat(
             [
-                pd.DataFrame(np.nan, index=_index(part), columns=columns) if t is None else t
+                _nothing(part, columns) if t is None else t
                 for part, t in zip(parts, tables, strict=True)
             ]
         )
@@ -317,9 +317,17 @@ def _stack(name: str, parts: Sequence[Modalities], width: int | None) -> Any:
     )
 
 
-def _index(part: Modalities) -> pd.Index:
-    frames = [table for _, table in part.items() if isinstance(table, pd.DataFrame)]
-    return frames[0].index if frames else pd.RangeIndex(len(part))
+def _nothing(part: Modalities, columns: pd.Index) -> pd.DataFrame:
+    index = index_of(part)
+    return pd.DataFrame(np.nan, pd.RangeIndex(len(part)) if index is None else index, columns)
+
+
+def index_of(X: Any) -> pd.Index | None:
+    """Index of the first DataFrame in any form of X."""
+    if isinstance(X, (Mapping, Modalities)):
+        X = [table for _, table in X.items()]
+    tables = X if isinstance(X, (list, tuple)) else [X]
+    return next((table.index for table in tables if isinstance(table, pd.DataFrame)), None)
 
 
 def _check_indexes(data: Mapping[str, Any]) -> None:

@@ -88,7 +88,7 @@ def _read_modalities(
     if known is not None:
         widths = dict(zip(known.names, known.widths, strict=True))
     elif isinstance(estimator.modalities, (list, tuple)):
-        widths = dict(zip(named, estimator.modalities, strict=False))
+        widths = dict(zip(named, estimator.modalities, strict=True))
     else:
         widths = {}
     if isinstance(X, Modalities):
@@ -147,11 +147,10 @@ def by_name(estimator: Any, X: Any, known: Layout | None) -> dict[str, Any]:
             _refuse_names(estimator, f"{len(X)} modalities", expected)
         names = expected or _positional_names(len(X))
         X = dict(zip(names, X, strict=True))
-    elif expected is not None and set(X.names if isinstance(X, Modalities) else X) != set(
-        expected
-    ):
+    else:
         got = X.names if isinstance(X, Modalities) else list(X)
-        _refuse_names(estimator, f"{len(got)} modalities {got}", expected)
+        if expected is not None and set(got) != set(expected):
+            _refuse_names(estimator, f"{len(got)} modalities {got}", expected)
     if not isinstance(X, Modalities):
         X = Modalities(X)
     return {name: X[name] for name in expected or X.names}
@@ -165,9 +164,11 @@ def _names_from_parameter(estimator: Any, X: Any) -> list[str] | None:
     if isinstance(modalities, Mapping):
         return list(modalities)
     _check_widths(modalities)
+    names = _positional_names(len(modalities))
     if isinstance(X, (list, tuple)):
-        return _positional_names(len(modalities))
-    return None
+        return names
+    got = X.names if isinstance(X, Modalities) else list(X)
+    return got if len(got) == len(names) else names  # widths name nothing, but count
 
 
 def _refuse_names(estimator: Any, got: str, expected: list[str]) -> None:
@@ -299,11 +300,9 @@ def _resolve(
             stacklevel=2,
         )
     try:  # a list of positions, a boolean mask or a slice
-        return everything[
-            which
-            if isinstance(which, slice)
-            else np.asarray(labels, dtype=None if labels else int)
-        ]
+        if isinstance(which, slice):
+            return everything[which]
+        return everything[np.asarray(labels, dtype=None if labels else int)]
     except IndexError as error:
         raise ValueError(
             f"modalities['{name}'] must select columns by position or mask; X has "

@@ -32,7 +32,7 @@ from .._compat import (
     with_callbacks,
 )
 from ..data.batch import Batch
-from ..data.layout import index_of
+from ..data.modalities import index_of
 from ..data.validation import read
 from ..likelihoods import Likelihood
 from ..metrics import importance_log_likelihood
@@ -141,7 +141,7 @@ class BaseVAE(
         self : object
             The estimator.
         """
-        if self.early_stopping is True:
+        if self.early_stopping not in (False, "auto"):
             raise ValueError("partial_fit does not support early_stopping=True.")
         with all_or_nothing(self):
             self._train(X, y, sample_weight, goes_on=True, n_epochs=1)
