@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -80,6 +81,18 @@ class MultimodalVAE(nn.Module):
         natural = self.prior.natural()
         params = self.strategy(self.encoded(batch), membership, natural)
         return SubsetPosterior(family, params, log_weights, family.at(natural))
+
+    def read(self, arrays: Sequence[np.ndarray]) -> Batch:
+        """Read data in their own units, float arrays (N, F_m), NaN where missing.
+
+        The batch is standardised, where the model is and in its precision. A column that training
+        never saw has weights that never learned: it is not read.
+        """
+        here = next(self.parameters())
+        raw = Batch.from_arrays(arrays).to(here.device)
+        seen = [likelihood.seen for likelihood in self.likelihoods]
+        batch = raw.only(seen).map([likelihood.standardise for likelihood in self.likelihoods])
+        return batch.to(dtype=here.dtype)
 
     def encoded(self, batch: Batch) -> Batch:
         """Take standardised values to what encoders read."""

@@ -12,6 +12,7 @@ from sklearn.model_selection import BaseCrossValidator, StratifiedKFold
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
+from .data.modalities import Modalities
 from .data.validation import is_multimodal
 from .datasets.missingness import generator, named_tables
 
@@ -104,7 +105,7 @@ class MissingnessSplit(BaseCrossValidator):
         ValueError
             If there are fewer rows than folds, or ``stratify_y`` is True and y is not discrete.
         TypeError
-            If a table is sparse, or neither an array nor a DataFrame.
+            If X is one table that is sparse, or neither an array nor a DataFrame.
         """
         if groups is not None:
             warnings.warn(
@@ -146,21 +147,13 @@ class MissingnessSplit(BaseCrossValidator):
 
 def _patterns(X: Any) -> np.ndarray:
     """Return a number of what each row shows, shape (n_samples,)."""
-    # a modality that is None is missing in all rows, which tells no two of them apart
-    tables = [_observed(n, table) for n, table in named_tables(X).items() if table is not None]
     if is_multimodal(X):
-        tables = [shown.any(axis=1, keepdims=True) for shown in tables]
-    bits = np.packbits(np.hstack(tables), axis=1)
+        # a modality that is None is missing in all rows, which tells no two of them apart
+        shown = Modalities(X).observed
+    else:
+        shown = ~np.asarray(pd.isna(Modalities(named_tables(X))["X"]))
+    bits = np.packbits(shown, axis=1)
     return np.unique(bits, axis=0, return_inverse=True)[1].reshape(-1)
-
-
-def _observed(name: str, table: Any) -> np.ndarray:
-    if table.ndim != 2:
-        raise ValueError(
-            f"Modality '{name}' must be an array or DataFrame with two axes (samples, features); "
-            f"got {table.shape}."
-        )
-    return ~np.asarray(pd.isna(table))
 
 
 def _classes(y: Any, n_samples: int) -> np.ndarray:

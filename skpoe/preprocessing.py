@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ._compat import _clone_parametrized
+from .data import tables
 from .data.layout import Layout, kind_of
 from .data.modalities import Modalities
 from .data.validation import by_name, check_columns, is_multimodal, refuse_what_folds_make
@@ -111,8 +112,7 @@ class PerModality(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         if y is not None:
             check_consistent_length(data, y)
             y = y if hasattr(y, "iloc") else np.asarray(y)
-        tables = dict(data.items())
-        fitted, results = _choose(self, data), dict(tables)
+        fitted, results = _choose(self, data), {}
         for name, transformer in fitted.items():
             if isinstance(transformer, str):
                 continue
@@ -120,7 +120,7 @@ class PerModality(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             if self._output is not None:
                 child.set_output(transform=self._output)
             fit = getattr(child, "fit_transform", lambda *a, c=child: c.fit(*a).transform(a[0]))
-            results[name] = _run(name, child, fit, tables[name], y)
+            results[name] = _run(name, child, fit, data[name], y)
             if results[name] is None:
                 raise ValueError(
                     f"Modality '{name}' shows nothing: every row is missing, so "
@@ -131,8 +131,8 @@ class PerModality(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self.transformers_ = fitted
         self.modality_names_ = data.names
         self.n_features_in_ = data.shape[1]
-        self._before, self._after = _layout(data, tables), _layout(data, results)
-        return _wrap(X, results, self._after)
+        self._before, self._after = _layout(data, {}), _layout(data, results)
+        return _wrap(X, data, results, self._after)
 
     def transform(self, X: Any) -> Any:
         """Transform the observed rows of each modality; the others are NaN.
@@ -274,35 +274,39 @@ def _choose(est: PerModality, data: Modalities) -> dict[str, Any]:
 def _convert(est: PerModality, X: Any, method: str, known: Layout, new: Layout) -> Any:
     """Apply a method of the fitted transformers; ``known`` is what X must look like."""
     _refuse_one_table(X)
-    tables = by_name(est, X, known)
-    check_columns(est, {name: _columns(table) for name, table in tables.items()}, known)
-    for m, (name, table) in enumerate(tables.items()):
-        child, labels = est.transformers_[name], new.columns[m]
-        if table is not None and table.shape[1] != known.widths[m]:
+    data = by_name(est, X, known)
+    check_columns(est, data.columns, known)
+    results = {}
+    for m, name in enumerate(data.names):
+        child, labels, width = est.transformers_[name], new.columns[m], data.n_features[name]
+        if width not in (None, known.widths[m]):
             raise ValueError(
-                f"Modality '{name}' has {table.shape[1]} features, but PerModality is expecting "
+                f"Modality '{name}' has {width} features, but PerModality is expecting "
                 f"{known.widths[m]} features as input."
             )
-        if table is None or isinstance(child, str):
+        table = None if isinstance(child, str) else data[name]
+        if table is None:
             continue
         result = _run(name, child, getattr(child, method), table)
         # what has no names by itself: no row, and most results of inverse_transform
-        unnamed = result is None if method == "transform" else _columns(table) is not None
+        unnamed = result is None if method == "transform" else tables.is_frame(table)
         if result is None:
             result = np.full((table.shape[0], new.widths[m]), np.nan, _with_nan(table))
         if labels is not None and unnamed:
             result = pd.DataFrame(result, getattr(table, "index", None)).set_axis(labels, axis=1)
-        tables[name] = result
-    return _wrap(X, tables, new)
+        results[name] = result
+    return _wrap(X, data, results, new)
 
 
 def _run(name: str, child: Any, method: Callable, table: Any, y: Any = None) -> Any:
     """Apply a method to the rows that show anything, if any, and put the result where they are."""
-    observed = np.zeros(0, bool) if table is None else _n_missing(table) < table.shape[1]
+    if table is not None and not tables.is_sparse(table):
+        table = tables.to_array(table)
+    observed = np.zeros(0, bool) if table is None else tables.missing(table) < table.shape[1]
     if not observed.any():  # transformers refuse to see no row at all
         return None
     # a mask copies, so the caller's data are safe from transformers with copy=False
-    rows = (table.tocsr() if _is_sparse(table) else table)[observed]
+    rows = (table.tocsr() if tables.is_sparse(table) else table)[observed]
     try:
         result = method(rows) if y is None else method(rows, y[observed])
         if len(result.shape) != 2 or result.shape[0] != rows.shape[0]:
@@ -313,7 +317,7 @@ def _run(name: str, child: Any, method: Callable, table: Any, y: Any = None) -> 
             f"{who} refuses rows that are observed in part. Put an imputer before it, for example "
             f"make_pipeline(SimpleImputer(), {who}(...)). "
         )
-        is_nan = "NaN" in str(error) and _n_missing(rows).any()
+        is_nan = "NaN" in str(error) and tables.missing(rows).any()
         raise kind(f"Modality '{name}': {hint if is_nan else ''}{error}") from error
     if isinstance(result, pd.DataFrame):
         n_samples = len(observed)
@@ -323,20 +327,8 @@ def _run(name: str, child: Any, method: Callable, table: Any, y: Any = None) -> 
     if observed.all():
         return result
     full = np.full((len(observed), result.shape[1]), np.nan, _with_nan(result))
-    full[observed] = result.toarray() if _is_sparse(result) else result
+    full[observed] = result.toarray() if tables.is_sparse(result) else result
     return full
-
-
-def _is_sparse(table: Any) -> bool:
-    return hasattr(table, "tocsr")
-
-
-def _n_missing(table: Any) -> np.ndarray:
-    """Count the missing entries in each row (N,)."""
-    if _is_sparse(table):
-        entries = table.tocoo()
-        return np.bincount(entries.row[np.isnan(entries.data)], minlength=table.shape[0])
-    return np.asarray(pd.isna(table)).sum(axis=1)
 
 
 def _with_nan(table: Any) -> np.dtype:
@@ -345,18 +337,20 @@ def _with_nan(table: Any) -> np.dtype:
     return dtype if dtype.kind in "fc" else np.dtype(float if dtype.kind in "biu" else object)
 
 
-def _columns(table: Any) -> pd.Index | None:
-    return table.columns if isinstance(table, pd.DataFrame) else None
+def _layout(data: Modalities, changed: Mapping[str, Any]) -> Layout:
+    """Describe data once some tables have changed."""
+    labels, widths = data.columns, data.n_features
+    for name, table in changed.items():
+        labels[name] = table.columns if tables.is_frame(table) else None
+        widths[name] = table.shape[1]
+    return Layout(Modalities, tuple(widths), tuple(widths.values()), tuple(labels.values()))
 
 
-def _layout(data: Modalities, tables: Mapping[str, Any]) -> Layout:
-    widths = [data.n_features[n] if t is None else t.shape[1] for n, t in tables.items()]
-    return Layout(Modalities, tuple(tables), tuple(widths), tuple(map(_columns, tables.values())))
-
-
-def _wrap(X: Any, tables: dict[str, Any], layout: Layout) -> Any:
-    """Give tables the form of X."""
+def _wrap(X: Any, data: Modalities, changed: Mapping[str, Any], layout: Layout) -> Any:
+    """Put changed tables in their place, in the form of X; the others are handed on unread."""
+    data = data._rebased(changed)
+    data._widths = dict(zip(layout.names, layout.widths, strict=True))
     kind = kind_of(X)
     if kind is Modalities:
-        return Modalities(tables, dict(zip(layout.names, layout.widths, strict=True)))
-    return tables if kind is dict else kind(tables.values())
+        return data
+    return dict(data.items()) if kind is dict else kind(table for _, table in data.items())

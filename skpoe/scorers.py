@@ -23,7 +23,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from .data.validation import read
+from .data.source import Source
 from .estimators.base import BaseVAE
 from .metrics import conditional_log_likelihood
 
@@ -86,8 +86,8 @@ class _FromGivenToTarget(_Scorer):
             if value is not None and not isinstance(value, (str, Integral)):
                 object.__setattr__(self, field, tuple(value))  # a scorer can be hashed
 
-    def _read(self, vae: BaseVAE, X: Any) -> tuple[list[int], list[int], list[np.ndarray]]:
-        """Positions of target and given, and the rows that show some target: arrays (n, F_m)."""
+    def _read(self, vae: BaseVAE, X: Any) -> tuple[list[int], list[int], Source]:
+        """Positions of target and given, and the rows that show some of the target."""
         names = vae.modality_names_
         target = _find(vae, self.target)
         others = [m for m in range(len(names)) if m not in target]
@@ -99,11 +99,11 @@ class _FromGivenToTarget(_Scorer):
                 "There must be a modality to predict and another to predict it from; got "
                 f"target={self.target!r} and given={self.given!r} of the modalities {names}."
             )
-        arrays = vae._read(X)
-        rows = np.any([~np.isnan(arrays[m]).all(axis=1) for m in target], axis=0)
+        source = vae._read(X)
+        rows = source.observed()[:, target].any(axis=1)
         if not rows.any():
             raise ValueError(f"No row of X shows anything of the target {self.target!r}.")
-        return target, given, arrays if rows.all() else [array[rows] for array in arrays]
+        return target, given, source if rows.all() else source.take(rows)
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,13 @@ class ConditionalLogLikelihood(_FromGivenToTarget):
     """
 
     def _score(self, vae: BaseVAE, X: Any, y: Any) -> float:
-        target, given, arrays = self._read(vae, X)
+        target, given, source = self._read(vae, X)
         n_draws = vae.n_importance_samples
 
         def conditional(*chunk: Any) -> list[Tensor]:  # model, batch, noise
             return [conditional_log_likelihood(*chunk, n_draws, target, given)]
 
-        values = vae._predict(arrays, conditional, n_draws)[0]
+        values = vae._predict(source, conditional, n_draws)[0]
         return float(values.mean(dtype=np.float64))
 
 
@@ -199,12 +199,11 @@ class CrossModal(_FromGivenToTarget):
             raise ValueError(f"metric must be one of {list(_METRICS)}; got {self.metric!r}.")
 
     def _score(self, vae: BaseVAE, X: Any, y: Any) -> float:
-        target, given, arrays = self._read(vae, X)
-        guess = vae.predict_missing(_show_only(vae, arrays, given))
-        filled, _ = read(vae, guess, vae._layout)  # means: they need not be in the support
+        target, given, source = self._read(vae, X)
+        hidden = source.hide([m for m in range(len(source.widths)) if m not in given])
         scores = []
-        for m in target:
-            for x, p in zip(arrays[m].T, filled[m].T, strict=True):
+        for m, guess in zip(target, vae._means(hidden, target), strict=True):
+            for x, p in zip(source.one(m)[:][0].T, guess.T, strict=True):
                 observed = ~np.isnan(x)
                 x, p = x[observed].astype(np.float64), p[observed]
                 # equal cells, not a sum of squares of zero: rounding keeps that from zero
@@ -279,13 +278,6 @@ def _find(vae: BaseVAE, which: Any) -> list[int]:
             who = type(vae).__name__
             raise ValueError(f"There is no modality {name!r}; {who} was fitted on {names}.")
     return sorted(found)
-
-
-def _show_only(vae: BaseVAE, arrays: list[np.ndarray], shown: list[int]) -> Any:
-    """Hide all modalities but some, in the form that fit was given; nothing is written to."""
-    # NaN (a broadcast one takes no memory), as all None would leave the number of rows unknown
-    hidden = [np.broadcast_to(np.array(np.nan, array.dtype), array.shape) for array in arrays]
-    return vae._layout.new([arrays[m] if m in shown else hidden[m] for m in range(len(arrays))])
 
 
 def _neg_log_loss(x: np.ndarray, p: np.ndarray) -> float:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
+_lock = threading.Lock()
+# how many blocks are inside at this moment, and the setting that the first of them found
+_inside, _before = 0, 0
+
 
 @contextmanager
 def limit_threads(n_threads: int | None) -> Iterator[None]:
-    """Let torch use so many threads inside the block; None leaves its setting alone."""
-    before = torch.get_num_threads()
-    if n_threads is not None:
-        torch.set_num_threads(n_threads)
+    """Let torch use so many threads inside the block; None leaves its setting alone.
+
+    Blocks of several threads may overlap: the last one out gives back what the first one found.
+    """
+    global _inside, _before
+    if n_threads is None:
+        yield
+        return
+    with _lock:
+        if not _inside:
+            _before = torch.get_num_threads()
+        _inside += 1
+    torch.set_num_threads(n_threads)
     try:
         yield
     finally:
-        if n_threads is not None:
-            torch.set_num_threads(before)
+        with _lock:
+            _inside -= 1
+            torch.set_num_threads(_before)

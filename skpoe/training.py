@@ -14,16 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from .data.batch import Batch
+from .data.rows import Rows
 from .model import MultimodalVAE
 from .objectives import Objective
-from .random import RowNoise, derive_seed, row_keys
+from .random import RowNoise, derive_seed
 
 _AUTO_VISITS = 200_000
 _AUTO_FEWEST_EPOCHS, _AUTO_MOST_EPOCHS = 20, 200
 _AUTO_SMALL = 2000
 _CLIP = 10.0
 _WARM = 0.1
-_VALIDATION_ROWS = 4096
+# validation rows that are scored at a time
+_WATCHED = 256
 
 Record = dict[str, float]
 
@@ -111,26 +113,6 @@ class Run:
     interrupted: bool = False
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Rows to learn from or to validate on: standardised, on the device of the model.
-
-    Parameters
-    ----------
-    batch : Batch
-    weights : Tensor of shape (N,)
-        Positive.
-    """
-
-    batch: Batch
-    weights: Tensor
-
-    @classmethod
-    def alike(cls, batch: Batch) -> Rows:
-        """Weigh all rows alike."""
-        return cls(batch, torch.ones(len(batch), device=batch.observed.device))
-
-
 @torch.enable_grad()
 def train(
     model: MultimodalVAE,
@@ -143,7 +125,7 @@ def train(
     run: Run | None = None,
     after_epoch: Callable[[Record], bool] | None = None,
 ) -> Run:
-    """Maximise an objective over rows that are held in memory.
+    """Maximise an objective over rows.
 
     Parameters
     ----------
@@ -176,12 +158,11 @@ def train(
     run = Run(list(before.history), before.step, before.optimizer)
     parameters = [p for p in (*model.parameters(), *objective.parameters()) if p.requires_grad]
     optimizer = _optimizer(parameters, plan, run)
-    streams = _streams(data, plan.seed)
     keeper = None if validation is None else _Keeper(model, objective, validation, plan)
-    n_rows = len(data.batch)
+    n_rows = len(data)
     n_epochs, n_batch = plan.n_epochs(n_rows), plan.n_batch(n_rows)
     n_steps = n_epochs * -(-n_rows // n_batch)
-    first_step = run.step
+    first_step, total_weight = run.step, data.total_weight().item()
     try:
         for epoch in range(len(run.history) + 1, len(run.history) + n_epochs + 1):
             began = time.perf_counter()
@@ -190,11 +171,10 @@ def train(
             total = torch.zeros((), dtype=torch.float64, device=data.weights.device)
             steepest = 0.0
             shuffle = torch.Generator().manual_seed(derive_seed(plan.seed, epoch))
-            for rows, batch in data.batch.minibatches(n_batch, shuffle):
+            for batch, keys, weights in data.shuffled(n_batch, shuffle):
                 rate = plan.rate((run.step - first_step) / n_steps)
                 optimizer.param_groups[0]["lr"] = rate
-                noise = streams[rows].fold(run.step)
-                weights = data.weights[rows]
+                noise = RowNoise(plan.seed, keys).fold(run.step)
                 weighted = (weights * objective(model, batch, noise, kl_weight)).sum()
                 loss = -weighted / weights.sum()
                 optimizer.zero_grad()
@@ -210,7 +190,7 @@ def train(
                 steepest = max(steepest, norm.item())
             record = {
                 "epoch": epoch,
-                "loss": -total.item() / data.weights.sum().item(),
+                "loss": -total.item() / total_weight,
                 "kl_weight": kl_weight,
                 "learning_rate": rate,
                 "gradient_norm": steepest,
@@ -247,26 +227,22 @@ def _optimizer(parameters: list[nn.Parameter], plan: Plan, run: Run) -> torch.op
     return optimizer
 
 
-def _streams(data: Rows, seed: int) -> RowNoise:
-    return RowNoise(seed, row_keys(data.batch.values, data.batch.masks))
-
-
 class _Keeper:
     """Watches the objective on validation rows and keeps the best weights."""
 
     def __init__(self, model: MultimodalVAE, objective: Objective, rows: Rows, plan: Plan) -> None:
         self.model, self.objective, self.rows, self.plan = model, objective, rows, plan
-        self.noise = _streams(rows, plan.seed).fold("validation")
+        self.total_weight = rows.total_weight().item()
         self.best, self.weights, self.waited = -math.inf, _copy(model), 0
 
     @torch.no_grad()
     def look(self, record: Record) -> bool:
         """Score the model, note the score, and say whether waiting longer is of no use."""
-        whole = range(0, len(self.rows.batch), _VALIDATION_ROWS)
-        parts = [slice(start, start + _VALIDATION_ROWS) for start in whole]
-        values = [self.objective(self.model, self.rows.batch[p], self.noise[p]) for p in parts]
-        weights = self.rows.weights
-        record["validation"] = score = ((weights * torch.cat(values)).sum() / weights.sum()).item()
+        total = 0.0
+        for batch, keys, weights in self.rows.in_order(_WATCHED):
+            noise = RowNoise(self.plan.seed, keys).fold("validation")
+            total += (weights * self.objective(self.model, batch, noise)).sum().item()
+        record["validation"] = score = total / self.total_weight
         self.waited = 0 if score > self.best + self.plan.tol else self.waited + 1
         if score > self.best:
             self.best, self.weights = score, _copy(self.model)

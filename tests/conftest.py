@@ -8,6 +8,7 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+collect_ignore = ["references"]  # what makes the references needs packages of its own
 
 
 @pytest.fixture

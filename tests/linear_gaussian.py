@@ -88,7 +88,9 @@ class LinearGaussian:
         for s2 in self.s2:
             likelihood = Gaussian()
             width = len(s2)
-            likelihood.start(torch.zeros(2, width), torch.ones(2, 1, dtype=torch.bool))
+            likelihood.start(
+                [(torch.zeros(2, width), torch.ones(2, 1, dtype=torch.bool), torch.ones(2))]
+            )
             rho = np.log(np.expm1(np.sqrt(s2) - likelihood.floor))
             likelihood.reach = np.inf  # the exact encoder is linear everywhere
             likelihood.rho.data = torch.from_numpy(rho)

@@ -9,7 +9,7 @@ import skpoe
 
 PACKAGE = Path(skpoe.__file__).parent
 FLOORS = [
-    ["random", "subsets", "threads", "nn", "_compat"],
+    ["distributions", "random", "subsets", "threads", "nn", "_compat"],
     ["data", "likelihoods", "posteriors", "priors"],
     ["strategies"],
     ["model"],

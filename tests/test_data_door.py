@@ -219,9 +219,9 @@ FIT_MISTAKES = {
     ),
     "infinity": (with_value(np.inf), "Modality 'adt': Input contains infinity"),
     "strings": (with_value("high"), "Modality 'adt': could not convert string to float: 'high'"),
-    "sparse": (
-        {"rna": ok()["rna"], "adt": scipy.sparse.csr_array(np.eye(8, 2))},
-        "Modality 'adt': Sparse data was passed",
+    "infinity in sparse": (
+        {"rna": ok()["rna"], "adt": scipy.sparse.csr_array(np.diag([1, np.inf])[[0, 1] * 4])},
+        "Modality 'adt': Input contains infinity",
     ),
     "complex": (
         {"rna": ok()["rna"], "adt": ok()["adt"] * 1j},

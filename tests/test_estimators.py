@@ -273,7 +273,7 @@ def test_a_modality_that_fit_never_saw_says_nothing_later(cls):
 def test_large_offsets_do_not_make_rows_share_their_draws(cls):
     X = [1e9 + np.arange(300.0)[:, None], np.ones((300, 2))]
     est = cls(**FAST).fit(X)
-    draws = est._predict(X, lambda model, batch, noise: [noise.normal(event=2)])[0]
+    draws = est._predict(est._read(X), lambda model, batch, noise: [noise.normal(event=2)])[0]
     assert len(np.unique(draws, axis=0)) == 300
 
 

@@ -26,7 +26,7 @@ def data(name):
 def started(name):
     x, mask = data(name)
     likelihood = LIKELIHOODS[name]()
-    likelihood.start(x, mask)
+    likelihood.start([(x, mask, torch.ones(len(x)))])
     return likelihood.double(), x, mask
 
 
@@ -112,7 +112,7 @@ def test_columns_that_were_never_seen_have_a_mean_that_no_latent_moves(name):
     x, mask = data(name)
     x[:, 1], mask[:, 1] = 0, False
     likelihood = LIKELIHOODS[name]()
-    likelihood.start(x, mask)
+    likelihood.start([(x, mask, torch.ones(len(x)))])
     raw = torch.randn(5, likelihood.n_outputs(F), dtype=torch.float64)
     mean = likelihood.mean(raw)
     assert len(mean[:, 1].unique()) == 1
@@ -129,7 +129,7 @@ def test_gaussian_reports_its_scale_in_the_units_of_the_data():
 def test_constant_columns_keep_a_finite_scale():
     likelihood = LIKELIHOODS["gaussian"]()
     x = torch.full((1000, 2), 0.1)
-    likelihood.start(x, torch.ones(1000, 1, dtype=torch.bool))
+    likelihood.start([(x, torch.ones(1000, 1, dtype=torch.bool), torch.ones(1000))])
     np.testing.assert_allclose(likelihood.spread, 1)
     np.testing.assert_allclose(likelihood.standardise(x), 0, atol=1e-8)
 
@@ -137,7 +137,7 @@ def test_constant_columns_keep_a_finite_scale():
 def test_large_offsets_keep_their_decimals():
     likelihood = LIKELIHOODS["gaussian"]()
     x = 1e9 + torch.arange(100.0).double()[:, None]
-    likelihood.start(x, torch.ones(100, 1, dtype=torch.bool))
+    likelihood.start([(x, torch.ones(100, 1, dtype=torch.bool), torch.ones(100))])
     inside = likelihood.standardise(x).float()
     np.testing.assert_allclose(likelihood.mean(inside), x, rtol=1e-14, atol=1e-4)
 

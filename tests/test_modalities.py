@@ -21,7 +21,7 @@ def test_is_as_long_as_its_samples(X):
     assert X.ndim == 2
     assert X.dtype == np.float64
     assert X.names == ["rna", "adt"]
-    assert repr(X) == "Modalities(10 samples, rna: 3, adt: 2)"
+    assert repr(X) == "Modalities(10 samples, rna: 3 float64, adt: 2 float64/int64)"
 
 
 def test_a_name_gives_the_modality_as_it_came(X):
@@ -238,4 +238,4 @@ def test_notebooks_see_a_table_that_escapes_names():
     a = np.ones((4, 2))
     a[0] = np.nan
     text = Modalities({"<b>": a})._repr_html_()
-    assert "&lt;b&gt;</th><td>2</td><td>25.0%</td>" in text
+    assert "&lt;b&gt;</th><td>2</td><td>float64</td><td>25.0%</td>" in text

@@ -4,6 +4,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skpoe import all_estimators
+from skpoe.datasets import DropEntries, DropModalities
 
 QUICK = {"max_iter": 3, "n_importance_samples": 10}
 ESTIMATORS = [
@@ -15,11 +16,19 @@ def rounding(estimator):
     """A weighted sum and the sum of repeated rows agree to 1e-6 in float32, 1e-7 is asked for."""
     if estimator.dtype == "auto":  # the default
         return {}
-    return {"check_sample_weight_equivalence_on_dense_data": rounding.__doc__}
+    return {
+        f"check_sample_weight_equivalence_on_{kind}_data": rounding.__doc__
+        for kind in ("dense", "sparse")
+    }
 
 
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=rounding)
 def test_check_estimator(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks([DropEntries(), DropModalities(keep_one=False)])
+def test_check_simulators(estimator, check):
     check(estimator)
 
 

@@ -6,9 +6,11 @@ import torch
 from linear_gaussian import LinearGaussian
 
 from skpoe import PoEVAE
+from skpoe.data.rows import Rows
 from skpoe.objectives import ELBO
+from skpoe.random import row_keys
 from skpoe.threads import limit_threads
-from skpoe.training import Plan, Rows, train
+from skpoe.training import Plan, train
 
 
 def test_auto_plan():
@@ -50,10 +52,11 @@ def test_kl_warmup_and_history():
 def test_minibatches_visit_every_row_once_in_nearly_equal_batches(generator):
     batch = LinearGaussian().batch()
     seen, sizes = [], []
-    for rows, part in batch.minibatches(12, generator):
-        seen += rows.tolist()
+    for part, keys, _ in Rows.alike(batch).shuffled(12, generator):
+        where = [row_keys(batch.values, batch.masks).tolist().index(key) for key in keys.tolist()]
+        seen += where
         sizes.append(len(part))
-        np.testing.assert_array_equal(part.values[0], batch.values[0][rows])
+        np.testing.assert_array_equal(part.values[0], batch.values[0][where])
     assert sorted(seen) == list(range(40))
     assert seen != sorted(seen)
     assert sizes == [10, 10, 10, 10]
@@ -86,6 +89,16 @@ def test_threads_are_given_back():
     assert torch.get_num_threads() == before
     with pytest.raises(ZeroDivisionError), limit_threads(before + 1):
         1 / 0  # noqa: B018
+    assert torch.get_num_threads() == before
+
+
+def test_overlapping_limits_give_back_what_the_first_found():
+    before = torch.get_num_threads()
+    first, second = limit_threads(before + 1), limit_threads(before + 2)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
     assert torch.get_num_threads() == before
 
 

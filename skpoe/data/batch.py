@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -41,6 +41,22 @@ class Batch:
             values.append(torch.from_numpy(value))
             masks.append(torch.from_numpy(~missing))
         return cls(values, masks)
+
+    @classmethod
+    def gather(cls, parts: Iterable[Batch], n_rows: int) -> Batch:
+        """Put batches below each other, one after the other: they may be made on the way."""
+        values: list[Tensor] = []
+        masks: list[list[Tensor]] = []
+        start = 0
+        for part in parts:
+            if not values:
+                values = [v.new_empty(n_rows, v.shape[1]) for v in part.values]
+                masks = [[] for _ in values]
+            for m, (value, mask) in enumerate(zip(part.values, part.masks, strict=True)):
+                values[m][start : start + len(part)] = value
+                masks[m].append(mask)
+            start += len(part)
+        return cls(values, [_stack_masks(column) for column in masks])
 
     def __len__(self) -> int:
         return len(self.observed)
@@ -87,8 +103,8 @@ class Batch:
         batch._complete = self._complete
         return batch
 
-    def minibatches(self, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Batch]]:
-        """Visit every row once in random order, in batches of nearly equal size."""
-        order = torch.randperm(len(self), generator=generator).to(self.observed.device)
-        for rows in order.tensor_split(-(-len(self) // size)):
-            yield rows, self[rows]
+
+def _stack_masks(masks: Sequence[Tensor]) -> Tensor:
+    """Of shape (N, F), unless all are (n, 1)."""
+    width = max(mask.shape[1] for mask in masks)
+    return torch.cat([mask.expand(-1, width) for mask in masks])

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
+from . import tables
 from .modalities import Modalities, index_of
 
 
@@ -41,10 +43,6 @@ class Layout:
         """Whether X is one table."""
         return self.positions is not None
 
-    def split(self, table: np.ndarray) -> list[np.ndarray]:
-        """Cut one table into its modalities."""
-        return [table[:, where] for where in self.positions or ()]
-
     def join(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
         """Put the modalities of one table back in their places."""
         table = np.empty((len(arrays[0]), sum(self.widths)), dtype=arrays[0].dtype)
@@ -57,10 +55,10 @@ class Layout:
         if self.is_table:
             labels = self.columns[0] if self.kind is pd.DataFrame else None
             return _like(None, labels, self.join(arrays))
-        tables = [
+        new = [
             _like(None, labels, array) for labels, array in zip(self.columns, arrays, strict=True)
         ]
-        return self._wrap(self.kind, tables)
+        return self._wrap(self.kind, new)
 
     def renew(self, X: Any, arrays: Sequence[np.ndarray], *, missing_only: bool) -> Any:
         """Build what X is, of new values: all of them, or only where X has none.
@@ -71,16 +69,16 @@ class Layout:
             return _replace(X, self.join(arrays), missing_only)
         old = list(X) if isinstance(X, (list, tuple)) else [X[name] for name in self.names]
         index = index_of(old)
-        tables = [
+        new = [
             _like(index, labels, array) if table is None else _replace(table, array, missing_only)
             for table, labels, array in zip(old, self.columns, arrays, strict=True)
         ]
-        return self._wrap(kind_of(X), tables)
+        return self._wrap(kind_of(X), new)
 
-    def _wrap(self, kind: type, tables: list[Any]) -> Any:
+    def _wrap(self, kind: type, parts: list[Any]) -> Any:
         if kind in (list, tuple):
-            return kind(tables)
-        named = dict(zip(self.names, tables, strict=True))
+            return kind(parts)
+        named = dict(zip(self.names, parts, strict=True))
         return named if kind is dict else Modalities(named)
 
 
@@ -98,7 +96,12 @@ def _replace(table: Any, array: np.ndarray, missing_only: bool) -> Any:
     """Copy a table, with new values everywhere or where it has none; keep dtypes that can hold."""
     if isinstance(table, pd.DataFrame):
         return _replace_frame(table, array, missing_only)
-    table = np.asarray(table)
+    if tables.is_sparse(table) and missing_only:
+        return _fill_sparse(table.tocsr(copy=True), array)
+    if isinstance(table, torch.Tensor):
+        new = _replace(tables.to_array(table), array, missing_only)
+        return torch.from_numpy(new).to(device=table.device)
+    table = np.asarray(tables.to_array(table))
     if table.dtype.kind in "biu":  # nothing is missing, and means are not integers
         return table.copy() if missing_only else array
     if table.dtype.kind != "f":  # objects that hold numbers and None
@@ -119,6 +122,14 @@ def _replace_frame(frame: pd.DataFrame, array: np.ndarray, missing_only: bool) -
     filled = pd.concat(columns, axis=1)
     filled.columns = frame.columns
     return filled
+
+
+def _fill_sparse(table: Any, array: np.ndarray) -> Any:
+    """Write over the NaN of a CSR table."""
+    rows = np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))
+    holes = np.isnan(table.data)
+    table.data[holes] = array[rows[holes], table.indices[holes]]
+    return table
 
 
 def _filled(table: np.ndarray, array: np.ndarray) -> np.ndarray:

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from . import tables
+from .alignment import check_indexes, read_mask, read_shapes, stack
+from .tables import Rows
+
+# numbers of a table that are looked at together when all of it is
+_CHUNK = 2**20
+# a repr is instant: beyond so many numbers, it does not count what is missing
+_COUNTED = 10**7
 
 
 class Modalities:
@@ -20,11 +29,16 @@ class Modalities:
     Parameters
     ----------
     data : mapping of str to table, or sequence of tables
-        Each an array or DataFrame of shape (n_samples, n_features), NaN where missing, or None
-        for a modality that no row shows. The items of a sequence are named "modality_0",
-        "modality_1", ...
+        Each of shape (n_samples, n_features), NaN where missing, or None for a modality that no
+        row shows: an array, also a memory-mapped one, a DataFrame, a sparse matrix of scipy, a
+        torch tensor, or a dataset of h5py or zarr. The items of a sequence are named
+        "modality_0", "modality_1", ...
     n_features : mapping of str to int, default=None
         Widths of the modalities that are None; needed to fit on them.
+    mask : mapping of str to array-like of bool (n_samples,), or array-like of bool \
+            (n_samples, n_modalities), default=None
+        False where a row does not show a modality, whatever the table says there. A modality that
+        a mapping leaves out is shown.
 
     Attributes
     ----------
@@ -40,7 +54,7 @@ class Modalities:
     >>> from skpoe import Modalities
     >>> X = Modalities({"rna": np.zeros((8, 3)), "adt": np.ones((8, 2))})
     >>> X
-    Modalities(8 samples, rna: 3, adt: 2)
+    Modalities(8 samples, rna: 3 float64, adt: 2 float64)
     >>> train, test = train_test_split(X, random_state=0)
     >>> len(train), test["adt"].shape
     (6, (2, 2))
@@ -54,6 +68,7 @@ class Modalities:
         self,
         data: Mapping[str, Any] | Sequence[Any],
         n_features: Mapping[str, int] | None = None,
+        mask: Any = None,
     ) -> None:
         if isinstance(data, Modalities):
             n_features = {**{n: w for n, w in data.n_features.items() if w}, **(n_features or {})}
@@ -62,41 +77,15 @@ class Modalities:
             data = {f"modality_{m}": table for m, table in enumerate(data)}
         if not data:
             raise ValueError("There is no modality. Give at least one array or DataFrame.")
-        widths = dict(n_features or {})
-        if unknown := set(widths) - set(data):
-            raise ValueError(f"n_features names {sorted(unknown)}, which are not in the data.")
-        lengths = {}
-        for name, table in data.items():
-            if not isinstance(name, str):
-                raise TypeError(f"Names of modalities must be str; got {name!r}.")
-            if table is None:
-                widths.setdefault(name, None)
-                continue
-            if getattr(table, "ndim", None) != 2:
-                shape = getattr(table, "shape", type(table).__name__)
-                raise ValueError(
-                    f"Modality '{name}' must be an array or DataFrame with two axes (samples, "
-                    f"features); got {shape}."
-                )
-            if widths.setdefault(name, table.shape[1]) != table.shape[1]:
-                raise ValueError(
-                    f"Modality '{name}' has {table.shape[1]} features, but n_features says "
-                    f"{widths[name]}."
-                )
-            lengths[name] = table.shape[0]
-        if not lengths:
-            raise ValueError("All modalities are None, so the number of samples is unknown.")
-        if len(set(lengths.values())) > 1:
-            raise ValueError(
-                "All modalities must have the same number of samples; got "
-                + ", ".join(f"'{name}': {n}" for name, n in lengths.items())
-                + ". Fill rows in which a modality is not measured with NaN."
-            )
-        _check_indexes(data)
-        self._tables = dict(data)
-        self._widths = {name: widths[name] for name in data}
-        self._n_base = next(iter(lengths.values()))
-        self._rows: np.ndarray | None = None
+        widths, self._n_base = read_shapes(data, n_features or {})
+        check_indexes(data)
+        # rows of any other sparse format cannot be read
+        self._tables = {n: t.tocsr() if tables.is_sparse(t) else t for n, t in data.items()}
+        self._widths = widths
+        self._rows: Rows = range(self._n_base)
+        self._shown = read_mask(mask, self.names, len(self))
+        # which row of its table each sample has, where that is not its own number
+        self._at: dict[str, np.ndarray] = {}
 
     @property
     def names(self) -> list[str]:  # noqa: D102
@@ -108,23 +97,22 @@ class Modalities:
         return dict(self._widths)
 
     @property
+    def columns(self) -> dict[str, pd.Index | None]:
+        """Column labels of each modality that is a DataFrame; None for others."""
+        return {n: t.columns if tables.is_frame(t) else None for n, t in self._tables.items()}
+
+    @property
     def shape(self) -> tuple[int, int]:  # noqa: D102
         return len(self), sum(width or 0 for width in self._widths.values())
 
     @property
     def dtype(self) -> np.dtype:
         """The dtype that holds every modality."""
-        dtypes = []
-        for table in self._tables.values():
-            if hasattr(table, "dtypes"):
-                dtypes += list(table.dtypes)
-            elif table is not None:
-                dtypes.append(table.dtype)
-        plain = [d if isinstance(d, np.dtype) else np.dtype(object) for d in dtypes]
-        return np.result_type(*plain)
+        kinds = [d for t in self._tables.values() if t is not None for d in tables.dtypes(t)]
+        return np.result_type(*kinds)
 
     def __len__(self) -> int:
-        return self._n_base if self._rows is None else len(self._rows)
+        return len(self._rows)
 
     def items(self) -> Iterator[tuple[str, Any]]:
         """Name and table of each modality, in the form that it came in."""
@@ -132,9 +120,16 @@ class Modalities:
 
     def _table(self, name: str) -> Any:
         table = self._tables[name]
-        if table is None or self._rows is None:
-            return table
-        return table.iloc[self._rows] if hasattr(table, "iloc") else table[self._rows]
+        if table is None:
+            return None
+        part = tables.take(table, self._where(name))
+        shown = tables.take(self._shown[name], self._rows) if name in self._shown else None
+        return part if shown is None or shown.all() else tables.hide(part, shown)
+
+    def _where(self, name: str) -> Rows:
+        """Where the rows stand in the table of a modality."""
+        at = self._at.get(name)
+        return self._rows if at is None else tables.take(at, self._rows)
 
     def __getitem__(self, key: Any) -> Any:
         """Return a modality for a name; rows, still a container, for anything else."""
@@ -150,11 +145,8 @@ class Modalities:
             if not -len(self) <= key < len(self):
                 raise IndexError(f"Row {key} is out of range for {len(self)} samples.")
             key = [key]
-        if not isinstance(key, slice):
-            key = np.asarray(key, dtype=np.intp if len(key) == 0 else None)
-        part = object.__new__(type(self))
-        part.__dict__.update(self.__dict__)
-        part._rows = (np.arange(self._n_base) if self._rows is None else self._rows)[key]
+        part = self._twin()
+        part._rows = tables.compose(self._rows, key)
         return part
 
     def take(self, indices: Any, axis: int = 0) -> Modalities:
@@ -208,46 +200,90 @@ class Modalities:
                         f"Modality '{name}' has {widths[name]} features in one part and {width} "
                         "in another."
                     )
-        return cls({name: _stack(name, parts, widths[name]) for name in names}, widths)
+        lengths, indexes = [len(part) for part in parts], [index_of(part) for part in parts]
+        stacked = {}
+        for name in names:
+            given = [part[name] if name in part.names else None for part in parts]
+            stacked[name] = stack(name, given, lengths, indexes, widths[name] or 0)
+        return cls(stacked, widths)
+
+    @classmethod
+    def from_mudata(cls, mdata: Any, layers: Mapping[str, str] | None = None) -> Modalities:
+        """Read the matrices of a MuData object; its cells are the rows.
+
+        A cell that a modality lacks is missing there: nothing is padded, and sparse matrices stay
+        sparse.
+
+        Parameters
+        ----------
+        mdata : MuData
+            Or whatever has ``obs_names`` and ``mod``, a mapping of str to AnnData.
+        layers : mapping of str to str, default=None
+            Which layer to read, by modality; ``X`` where none is named.
+        """
+        layers = layers or {}
+        if unknown := set(layers) - set(mdata.mod):
+            raise ValueError(f"layers names {sorted(unknown)}, which are not in mdata.mod.")
+        X = object.__new__(cls)
+        X._n_base, X._rows = mdata.n_obs, range(mdata.n_obs)
+        X._tables, X._widths, X._shown, X._at = {}, {}, {}, {}
+        for name, part in mdata.mod.items():
+            table = part.layers[layers[name]] if name in layers else part.X
+            X._tables[name] = table.tocsr() if tables.is_sparse(table) else table
+            X._widths[name] = table.shape[1]
+            at = part.obs_names.get_indexer(mdata.obs_names)
+            X._at[name], X._shown[name] = np.maximum(at, 0), at >= 0
+        return X
 
     @property
     def observed(self) -> np.ndarray:
         """Whether a row shows any entry of a modality: bool (n_samples, n_modalities)."""
-        shown = np.zeros((len(self), len(self._tables)), dtype=bool)
-        for m, (_, table) in enumerate(self.items()):
-            if table is not None:
-                shown[:, m] = ~np.asarray(pd.isna(table)).all(axis=1)
-        return shown
+        widths = [width or 0 for width in self._widths.values()]
+        return self._n_missing() < np.array(widths)
+
+    def _n_missing(self) -> np.ndarray:
+        """Count the missing entries of each row and modality: (n_samples, n_modalities)."""
+        count = np.zeros((len(self), len(self._tables)), dtype=int)
+        for m, (name, table) in enumerate(self._tables.items()):
+            width = self._widths[name] or 0
+            count[:, m] = width
+            size = max(1, _CHUNK // max(1, width))
+            for start in range(0, len(self) if table is not None else 0, size):
+                chunk = slice(start, start + size)
+                count[chunk, m] = tables.missing(self[chunk]._table(name))
+        return count
 
     def select(self, names: Sequence[str]) -> Modalities:
         """Keep some modalities, in the order given; the rows stay."""
-        if unknown := [name for name in names if name not in self._tables]:
-            raise KeyError(f"There are no modalities {unknown}; there are {self.names}.")
+        self._know(names)
         return self._with({name: name for name in names})
 
     def drop(self, names: Sequence[str]) -> Modalities:
         """Leave out some modalities; the rows stay."""
-        if unknown := [name for name in names if name not in self._tables]:
-            raise KeyError(f"There are no modalities {unknown}; there are {self.names}.")
+        self._know(names)
         return self.select([name for name in self.names if name not in names])
 
     def rename(self, names: Mapping[str, str]) -> Modalities:
         """Give some modalities other names."""
-        if unknown := [name for name in names if name not in self._tables]:
-            raise KeyError(f"There are no modalities {unknown}; there are {self.names}.")
+        self._know(names)
         new = {names.get(name, name): name for name in self.names}
         if len(new) < len(self._tables):
             raise ValueError(f"Two modalities would have the same name: {dict(names)}.")
         return self._with(new)
 
+    def _know(self, names: Iterable[str]) -> None:
+        if unknown := [name for name in names if name not in self._tables]:
+            raise KeyError(f"There are no modalities {unknown}; there are {self.names}.")
+
     def _with(self, names: Mapping[str, str]) -> Modalities:
         """Share rows and tables under new names: new -> old."""
         if not names:
             raise ValueError("There is no modality left. Keep at least one.")
-        part = object.__new__(type(self))
-        part.__dict__.update(self.__dict__)
-        part._tables = {new: self._tables[old] for new, old in names.items()}
-        part._widths = {new: self._widths[old] for new, old in names.items()}
+        part = self._twin()
+        for field in ("_tables", "_widths", "_shown", "_at"):
+            old_ones = getattr(self, field)
+            renamed = {new: old_ones[old] for new, old in names.items() if old in old_ones}
+            setattr(part, field, renamed)
         return part
 
     def to_pandas(self) -> pd.DataFrame:
@@ -266,7 +302,7 @@ class Modalities:
         columns = [
             np.full((len(self), self._widths[name]), np.nan)
             if table is None
-            else np.asarray(table)
+            else np.asarray(tables.to_array(table))
             for name, table in self.items()
         ]
         return np.concatenate(columns, axis=1)
@@ -278,68 +314,82 @@ class Modalities:
             "or call .to_numpy() for the columns side by side."
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the rows there are, and what can be read again by its place."""
+        part = self
+        if not tables.is_all(self._rows, self._n_base):
+            here = [n for n, t in self._tables.items() if t is not None and not tables.is_store(t)]
+            part = self._rebased({name: self._table(name) for name in here})
+        frozen = {name: tables.freeze(table) for name, table in part._tables.items()}
+        return {**part.__dict__, "_tables": frozen}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._tables = {name: tables.thaw(table) for name, table in self._tables.items()}
+
+    def _twin(self) -> Modalities:
+        """Share everything; not copy.copy, which would go by way of __getstate__."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def _rebased(self, given: Mapping[str, Any]) -> Modalities:
+        """Put tables that have just these rows in the place of some; others are read as before."""
+        part = self._twin()
+        part._rows, part._n_base = range(len(self)), len(self)
+        part._tables, part._at, part._shown = {**self._tables, **given}, {}, {}
+        for name, table in self._tables.items():
+            if name in given or table is None:
+                continue
+            where = self._where(name)
+            if not tables.is_all(where, table.shape[0]):
+                part._at[name] = np.asarray(where)
+            if name in self._shown:
+                part._shown[name] = tables.take(self._shown[name], self._rows)
+        return part
+
+    def _about(self) -> list[tuple[str, int | None, str, str]]:
+        """Name, width, dtypes and share of missing entries of each modality, for people."""
+        size = sum(np.prod(t.shape) for t in self._tables.values() if t is not None)
+        stored = any(tables.is_store(t) or tables.is_mapped(t) for t in self._tables.values())
+        counts = None if stored or size > _COUNTED else self._n_missing().sum(0)
+        about = []
+        for m, (name, table) in enumerate(self._tables.items()):
+            width = self._widths[name]
+            kinds = [] if table is None else list(dict.fromkeys(map(str, tables.dtypes(table))))
+            share = (
+                ""
+                if counts is None or not width or not len(self)
+                else (f"{counts[m] / (len(self) * width):.1%}")
+            )
+            about.append((name, width, "/".join(kinds) or "nothing", share))
+        return about
+
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><th>{html.escape(name)}</th><td>{width}</td><td>{1 - shown.mean():.1%}</td></tr>"
-            for (name, width), shown in zip(self._widths.items(), self.observed.T, strict=True)
+            f"<tr><th>{html.escape(name)}</th><td>{width}</td><td>{kinds}</td><td>{share}</td></tr>"
+            for name, width, kinds, share in self._about()
         )
         return (
             f"<table><caption>Modalities: {len(self)} samples</caption><thead><tr><th></th>"
-            f"<th>features</th><th>rows missing</th></tr></thead><tbody>{rows}</tbody></table>"
+            f"<th>features</th><th>dtype</th><th>missing</th></tr></thead><tbody>{rows}</tbody>"
+            "</table>"
         )
 
     def __repr__(self) -> str:
-        widths = ", ".join(f"{name}: {width}" for name, width in self._widths.items())
-        return f"{type(self).__name__}({len(self)} samples, {widths})"
-
-
-def _stack(name: str, parts: Sequence[Modalities], width: int | None) -> Any:
-    """Rows of one modality in several containers, NaN where a part lacks it."""
-    tables = [part[name] if name in part.names else None for part in parts]
-    given = [table for table in tables if table is not None]
-    if not given:
-        return None
-    if all(isinstance(table, pd.DataFrame) for table in given):
-        columns = given[0].columns
-        if not all(table.columns.equals(columns) for table in given):
-            raise ValueError(f"The columns of modality '{name}' differ between the parts.")
-        return pd.concat(
-            [
-                _nothing(part, columns) if t is None else t
-                for part, t in zip(parts, tables, strict=True)
-            ]
-        )
-    return np.concatenate(
-        [
-            np.full((len(part), width), np.nan) if t is None else np.asarray(t)
-            for part, t in zip(parts, tables, strict=True)
+        parts = [
+            f"{name}: {width} {kinds}"
+            + (f" ({share} missing)" if share not in ("", "0.0%") else "")
+            for name, width, kinds, share in self._about()
         ]
-    )
-
-
-def _nothing(part: Modalities, columns: pd.Index) -> pd.DataFrame:
-    index = index_of(part)
-    return pd.DataFrame(np.nan, pd.RangeIndex(len(part)) if index is None else index, columns)
+        return f"{type(self).__name__}({', '.join([f'{len(self)} samples', *parts])})"
 
 
 def index_of(X: Any) -> pd.Index | None:
     """Index of the first DataFrame in any form of X."""
-    if isinstance(X, (Mapping, Modalities)):
-        X = [table for _, table in X.items()]
-    tables = X if isinstance(X, (list, tuple)) else [X]
-    return next((table.index for table in tables if isinstance(table, pd.DataFrame)), None)
-
-
-def _check_indexes(data: Mapping[str, Any]) -> None:
-    """Refuse DataFrames whose rows are about different things, or in different orders."""
-    first: tuple[str, pd.Index] | None = None
-    for name, table in data.items():
-        if not isinstance(table, pd.DataFrame) or isinstance(table.index, pd.RangeIndex):
-            continue
-        if first is not None and not table.index.equals(first[1]):
-            raise ValueError(
-                f"The rows of modalities '{first[0]}' and '{name}' have different indexes. Align "
-                "them first, for example with .reindex on the union of their indexes: rows in "
-                "which a modality is not measured become NaN."
-            )
-        first = first or (name, table.index)
+    if isinstance(X, Modalities):  # other tables stay unread
+        X = [X[name] for name, table in X._tables.items() if tables.is_frame(table)][:1]
+    if isinstance(X, Mapping):
+        X = list(X.values())
+    given = X if isinstance(X, (list, tuple)) else [X]
+    return next((table.index for table in given if tables.is_frame(table)), None)

@@ -1,4 +1,4 @@
-"""The only reader of a user's data: list, dict, Modalities, array or DataFrame to arrays."""
+"""The only reader of a user's data: list, dict, Modalities, array or DataFrame to a source."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ import pandas as pd
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from . import tables
 from .layout import Layout, kind_of
 from .modalities import Modalities
+from .source import Source
 
 _DTYPES = [np.float64, np.float32]
+# numbers of a table on disk that are checked at a time
+_CHUNK = 2**17
 
 
-def read(estimator: Any, X: Any, known: Layout | None = None) -> tuple[list[np.ndarray], Layout]:
-    """Check X and cut it into one float array a modality, NaN where missing.
+def read(estimator: Any, X: Any, known: Layout | None = None) -> tuple[Source, Layout]:
+    """Check X, all of it, and make it readable as float arrays, NaN where missing.
 
     Parameters
     ----------
@@ -32,20 +36,20 @@ def read(estimator: Any, X: Any, known: Layout | None = None) -> tuple[list[np.n
 
     Returns
     -------
-    arrays : list of ndarray of shape (n_samples, n_features of the modality)
-        All float64, or all float32. They may share memory with X: never write to them.
+    source : Source
+        In float64, or all in float32. It shares memory with X; what is on disk stays there.
     layout : Layout
         Of X in fit, else ``known``.
     """
     if not is_multimodal(X):
-        arrays, layout = _read_table(estimator, X, known)
+        source, layout = _read_table(estimator, X, known)
     else:
         if known is None and isinstance(X, (list, tuple)):
             refuse_what_folds_make(estimator, X)
-        arrays, layout = _read_modalities(estimator, X, known)
+        source, layout = _read_modalities(estimator, X, known)
     if known is None:
-        _check_observed(arrays, layout.names)
-    return arrays, layout
+        _check_observed(source, layout.names)
+    return source, layout
 
 
 def is_multimodal(X: Any) -> bool:
@@ -76,9 +80,7 @@ def refuse_what_folds_make(estimator: Any, X: Sequence[Any]) -> None:
         )
 
 
-def _read_modalities(
-    estimator: Any, X: Any, known: Layout | None
-) -> tuple[list[np.ndarray], Layout]:
+def _read_modalities(estimator: Any, X: Any, known: Layout | None) -> tuple[Source, Layout]:
     if known is not None and known.is_table:
         raise ValueError(
             f"X is a {type(X).__name__} of modalities, but {type(estimator).__name__} was fitted "
@@ -88,13 +90,14 @@ def _read_modalities(
     if known is not None:
         widths = dict(zip(known.names, known.widths, strict=True))
     elif isinstance(estimator.modalities, (list, tuple)):
-        widths = dict(zip(named, estimator.modalities, strict=True))
+        widths = dict(zip(named.names, estimator.modalities, strict=True))
     else:
         widths = {}
     if isinstance(X, Modalities):
         widths = {**{n: w for n, w in X.n_features.items() if w is not None}, **widths}
     arrays: dict[str, np.ndarray] = {}
-    for name, table in named.items():
+    dtypes = []
+    for name, table in named._tables.items():
         if table is None:
             if name not in widths:
                 raise ValueError(
@@ -103,43 +106,56 @@ def _read_modalities(
                 )
             continue
         try:
-            arrays[name] = check_array(
-                _unmask(table),
-                dtype=_DTYPES,
-                ensure_all_finite="allow-nan",
-                ensure_min_samples=2 if known is None else 1,
-            )
+            if tables.is_elsewhere(table):
+                dtypes.append(_check_by_chunks(named, name, known is None))
+            else:
+                arrays[name] = _check(named[name], known is None)
+                dtypes.append(arrays[name].dtype)
         except (ValueError, TypeError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"Modality '{name}': {error}") from error
-        widths.setdefault(name, arrays[name].shape[1])
-        if arrays[name].shape[1] != widths[name]:
+        widths.setdefault(name, table.shape[1])
+        if table.shape[1] != widths[name]:
             raise ValueError(
-                f"Modality '{name}' has {arrays[name].shape[1]} features, but "
+                f"Modality '{name}' has {table.shape[1]} features, but "
                 f"{type(estimator).__name__} is expecting {widths[name]} features as input."
             )
-    dtype = np.result_type(*arrays.values())
-    n_samples = len(next(iter(arrays.values())))
-    for name in named.keys() - arrays.keys():
-        arrays[name] = np.full((n_samples, widths[name]), np.nan)
-    columns = {n: t.columns if isinstance(t, pd.DataFrame) else None for n, t in named.items()}
     if known is None:
         layout = Layout(
             kind_of(X),
-            tuple(named),
-            tuple(widths[name] for name in named),
-            tuple(columns.values()),
+            tuple(named.names),
+            tuple(widths[name] for name in named.names),
+            tuple(named.columns.values()),
         )
         estimator.n_features_in_ = sum(layout.widths)
         if hasattr(estimator, "feature_names_in_"):  # of an earlier fit on one table
             del estimator.feature_names_in_
     else:
         layout = known
-        check_columns(estimator, columns, known)
-    return [arrays[name].astype(dtype, copy=False) for name in named], layout
+        check_columns(estimator, named.columns, known)
+    return Source(named._rebased(arrays), layout.widths, np.result_type(*dtypes)), layout
 
 
-def by_name(estimator: Any, X: Any, known: Layout | None) -> dict[str, Any]:
+def _check(table: Any, fits: bool) -> np.ndarray:
+    """Check a table that is in memory, and give it as floats."""
+    return check_array(
+        tables.to_array(table),
+        dtype=_DTYPES,
+        ensure_all_finite="allow-nan",
+        ensure_min_samples=2 if fits else 1,
+    )
+
+
+def _check_by_chunks(X: Modalities, name: str, fits: bool) -> np.dtype:
+    """Check a table that stays where it is, and say in which dtype it is read."""
+    size = max(1, _CHUNK // max(1, X.n_features[name] or 1))
+    dtype = _check(X[:size][name], fits and len(X) < 2).dtype
+    for start in range(size, len(X), size):
+        _check(X[start : start + size][name], False)
+    return dtype
+
+
+def by_name(estimator: Any, X: Any, known: Layout | None) -> Modalities:
     """Name the modalities and put them in the order of fit; check their lengths."""
     expected = list(known.names) if known else _names_from_parameter(estimator, X)
     if isinstance(X, (list, tuple)):
@@ -153,7 +169,7 @@ def by_name(estimator: Any, X: Any, known: Layout | None) -> dict[str, Any]:
             _refuse_names(estimator, f"{len(got)} modalities {got}", expected)
     if not isinstance(X, Modalities):
         X = Modalities(X)
-    return {name: X[name] for name in expected or X.names}
+    return X.select(expected or X.names)
 
 
 def _names_from_parameter(estimator: Any, X: Any) -> list[str] | None:
@@ -190,7 +206,7 @@ def check_columns(estimator: Any, columns: Mapping[str, pd.Index | None], known:
             )
 
 
-def _read_table(estimator: Any, X: Any, known: Layout | None) -> tuple[list[np.ndarray], Layout]:
+def _read_table(estimator: Any, X: Any, known: Layout | None) -> tuple[Source, Layout]:
     name = type(estimator).__name__
     if known is not None and not known.is_table:
         raise ValueError(
@@ -205,7 +221,8 @@ def _read_table(estimator: Any, X: Any, known: Layout | None) -> tuple[list[np.n
         )
     table = validate_data(
         estimator,
-        _unmask(X),
+        tables.unmask(X),
+        accept_sparse="csr",
         reset=known is None,
         dtype=_DTYPES,
         ensure_all_finite="allow-nan",
@@ -220,7 +237,7 @@ def _read_table(estimator: Any, X: Any, known: Layout | None) -> tuple[list[np.n
             (X.columns if is_frame else None,),
             tuple(where.values()),
         )
-    return known.split(table), known
+    return Source(Modalities({"X": table}), known.widths, table.dtype, known.positions), known
 
 
 def _positions(
@@ -319,17 +336,12 @@ def _positional_names(n_modalities: int) -> list[str]:
     return [f"modality_{m}" for m in range(n_modalities)]
 
 
-def _unmask(table: Any) -> Any:
-    """Say missing by NaN where a masked array says it by its mask."""
-    if isinstance(table, np.ma.MaskedArray):
-        kind = table.dtype if table.dtype.kind == "f" else float
-        return table.astype(kind).filled(np.nan)
-    return table
-
-
-def _check_observed(arrays: Sequence[np.ndarray], names: Sequence[str]) -> None:
+def _check_observed(source: Source, names: Sequence[str]) -> None:
     """Refuse data that show nothing, and warn once of columns that no row shows."""
-    never = [np.isnan(array).all(axis=0) for array in arrays]
+    never = [np.ones(width, dtype=bool) for width in source.widths]
+    for rows in source.chunks():
+        for column, array in zip(never, source[rows], strict=True):
+            column &= np.isnan(array).all(axis=0)
     if all(n.all() for n in never):
         raise ValueError("X shows nothing: every entry of every modality is missing (NaN).")
     if any(n.any() for n in never):

@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
 
+from ..data.validation import is_multimodal
 from .missingness import drop_entries, drop_modalities
 
 __all__ = ["DropEntries", "DropModalities"]
@@ -17,12 +21,11 @@ class _Drop(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     """A transformer without state that applies a function with its own parameters."""
 
     def fit(self, X: Any, y: Any = None) -> _Drop:
-        """Do nothing: there is nothing to learn.
+        """Check X; there is nothing to learn.
 
         Parameters
         ----------
-        X : any
-            Ignored.
+        X : list, tuple or dict of tables; Modalities; array or DataFrame
         y : any, default=None
             Ignored.
 
@@ -30,6 +33,7 @@ class _Drop(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         -------
         self : object
         """
+        self._checked(X, reset=True)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -43,12 +47,24 @@ class _Drop(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         -------
         X_new : same form as X
         """
-        return self._drop(X, **self.get_params(deep=False))
+        return self._drop(self._checked(X, reset=False), **self.get_params(deep=False))
+
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        """Hold one table against that of fit, if there was one; several are checked in use."""
+        if is_multimodal(X):
+            return X
+        seen = reset or hasattr(self, "n_features_in_")
+        how = {"dtype": None, "ensure_all_finite": "allow-nan"}
+        table = validate_data(self, X, reset=reset, **how) if seen else check_array(X, **how)
+        if table.dtype.kind == "O":  # numbers and None
+            table = check_array(table, dtype="numeric", ensure_all_finite="allow-nan")
+        return X if isinstance(X, pd.DataFrame) else table
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.requires_fit = False
+        tags.non_deterministic = True  # which entries are dropped depends on their neighbours
         return tags
 
 

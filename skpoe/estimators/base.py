@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -33,6 +33,7 @@ from .._compat import (
 )
 from ..data.batch import Batch
 from ..data.modalities import index_of
+from ..data.source import Source
 from ..data.validation import read
 from ..likelihoods import Likelihood
 from ..metrics import importance_log_likelihood
@@ -41,11 +42,11 @@ from ..nn import ACTIVATIONS
 from ..objectives import Objective
 from ..random import RowNoise, row_keys
 from ..threads import limit_threads
-from .fitting import Fitting, all_or_nothing, draw_seed
+from .fitting import Fitting, all_or_nothing, check_support, draw_seed
 from .pieces import Pieces
 
 # numbers that one chunk of a prediction may hold at once in its widest layer
-_CHUNK = 2**22
+_CHUNK = 2**20
 
 
 class BaseVAE(
@@ -299,37 +300,40 @@ class BaseVAE(
         """
         return float(np.average(self.score_samples(X), weights=sample_weight))
 
-    def _read(self, X: Any) -> list[np.ndarray]:
+    def _read(self, X: Any) -> Source:
         check_is_fitted(self)
-        arrays = read(self, X, self._layout)[0]
-        names, likelihoods = self.modality_names_, self.model_.likelihoods
-        for name, likelihood, array in zip(names, likelihoods, arrays, strict=True):
-            likelihood.check(array, name)
-        return arrays
+        return read(self, X, self._layout)[0]
 
     def _filled(self, X: Any, *, missing_only: bool) -> Any:
-        arrays = self._read(X)
+        source = self._read(X)
+        new = self._means(source, range(len(source.widths)), missing_only=missing_only)
+        return self._layout.renew(X, new, missing_only=missing_only)
+
+    def _means(
+        self, source: Source, wanted: Sequence[int], *, missing_only: bool = True
+    ) -> list[np.ndarray]:
+        """Means of some modalities given what rows show; NaN in rows where nothing is missing."""
         n_draws = self.n_importance_samples
 
         def means(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
             posterior = model.posterior(batch)
             z = posterior.rsample(n_draws, noise.fold("fill"), antithetic=True)
             filled = []
-            for m, (value, mask) in enumerate(zip(batch.values, batch.masks, strict=True)):
+            for m in wanted:
+                mask = batch.masks[m]
                 rows = ~mask.all(-1) if missing_only else torch.ones_like(mask[:, 0])
                 decoded = model.mean(z[:, :, rows], m).mean(0)  # (S, rows, F)
                 weights = posterior.log_weights[:, rows, None].exp()
-                mean = value.new_full(value.shape, torch.nan, dtype=decoded.dtype)
+                mean = decoded.new_full(batch.values[m].shape, torch.nan)
                 mean[rows] = (weights * decoded).sum(0)
                 filled.append(mean)
             return filled
 
-        new = self._predict(arrays, means, n_draws)
-        return self._layout.renew(X, new, missing_only=missing_only)
+        return self._predict(source, means, n_draws)
 
     def _predict(
         self,
-        arrays: list[np.ndarray],
+        source: Source,
         function: Callable[[MultimodalVAE, Batch, RowNoise], list[Tensor]],
         n_draws: int = 1,
     ) -> list[np.ndarray]:
@@ -337,22 +341,24 @@ class BaseVAE(
 
         Its randomness belongs to the rows, so chunks, order and company do not change a result.
         """
-        model, device, dtype = self._model_for(arrays[0].dtype)
-        standardise = [likelihood.standardise for likelihood in model.likelihoods]
-        seen = [likelihood.seen for likelihood in model.likelihoods]
+        model, _, _ = self._model_for(source.dtype)
         widest = max(*self._layout.widths, *self.hidden_layer_sizes, self.latent_dim_)
         matrices = self.latent_dim_**2 if self.covariance != "diag" else 1
         size = max(1, _CHUNK // max(widest * n_draws, matrices))
-        parts = []
+        results: list[np.ndarray] = []
         with torch.no_grad(), limit_threads(self.n_threads):
-            for start in range(0, len(arrays[0]), size):
-                raw = Batch.from_arrays([array[start : start + size] for array in arrays])
-                # a column that fit never saw has weights that never learned: it says nothing
-                batch = raw.to(device).only(seen).map(standardise).to(dtype=dtype)
+            for start in range(0, len(source), size):
+                arrays = source[start : start + size]
+                check_support(model.likelihoods, self.modality_names_, arrays, start)
+                batch = model.read(arrays)
                 noise = RowNoise(self._seed, row_keys(batch.values, batch.masks))
-                parts.append([t.cpu().numpy() for t in function(model, batch, noise)])
-        joined = [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
-        return [array.astype(arrays[0].dtype, copy=False) for array in joined]
+                part = function(model, batch, noise)
+                if not results:  # made once: what stays between chunks would scatter the memory
+                    shapes = [(len(source), *tensor.shape[1:]) for tensor in part]
+                    results = [np.empty(shape, dtype=source.dtype) for shape in shapes]
+                for result, tensor in zip(results, part, strict=True):
+                    result[start : start + size] = tensor.cpu().numpy()
+        return results
 
     def _model_for(self, dtype: np.dtype) -> tuple[MultimodalVAE, torch.device, torch.dtype]:
         """Return the model in the precision of the data, if that is the higher one."""
@@ -364,6 +370,7 @@ class BaseVAE(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,19 +16,22 @@ from sklearn.utils import check_random_state
 from torch import nn
 
 from .._compat import _check_sample_weight
-from ..data.batch import Batch
 from ..data.layout import Layout
+from ..data.rows import Chunked, Held, Rows, Streamed
+from ..data.source import Source
 from ..data.validation import read
 from ..likelihoods import Likelihood
 from ..model import MultimodalVAE
 from ..objectives import Objective
 from ..random import derive_seed
 from ..threads import limit_threads
-from ..training import Plan, Record, Rows, Run, train
+from ..training import Plan, Record, Run, train
 from .pieces import Pieces, make_likelihoods
 
 # below so many rows, those held out for validation are worth more in training
 _AUTO_EARLY_STOPPING = 2000
+# a standardised copy of the data may take so many bytes: of data in memory, and of data on disk
+_HELD, _HELD_FROM_ELSEWHERE = 2**30, 2**25
 # below so many rows, training in float64 takes about a fifth longer (measured)
 _AUTO_DOUBLE = 1000
 
@@ -56,38 +59,30 @@ class Fitting:
         """Read, compose or go on, train, and leave fitted attributes on the estimator."""
         estimator = self.estimator
         known = estimator._layout if self.goes_on else None
-        arrays, layout = read(estimator, X, known)
-        arrays, weights = _weigh(arrays, sample_weight)
+        source, layout = read(estimator, X, known)
+        source, weights = _weigh(source, sample_weight)
         likelihoods = (
             list(estimator.model_.likelihoods)
             if self.goes_on
             else make_likelihoods(estimator.likelihood, layout.names)
         )
-        for name, likelihood, array in zip(layout.names, likelihoods, arrays, strict=True):
-            likelihood.check(array, name)
+        for rows in source.chunks():
+            check_support(likelihoods, layout.names, source[rows], rows.start)
         with limit_threads(estimator.n_threads):
-            rows, weight = Batch.from_arrays(arrays), torch.from_numpy(weights)
+            weight = torch.from_numpy(weights)
             if self.goes_on:
                 # a copy: if training fails, the estimator keeps the model that it has
                 model, objective = copy.deepcopy((estimator.model_, estimator._objective))
                 seed = estimator._seed
             else:
-                for likelihood, x, mask in zip(likelihoods, rows.values, rows.masks, strict=True):
-                    likelihood.start(x, mask, weight)
+                for m, likelihood in enumerate(likelihoods):
+                    likelihood.start(Chunked(source.one(m), weight))
                 seed = draw_seed(estimator.random_state)
                 model, objective = self._compose(layout, likelihoods, seed)
-                _cast(model, torch.float64 if self._is_double(arrays[0]) else torch.float32)
-            parameter = next(model.parameters())
-            place = {"device": parameter.device, "dtype": parameter.dtype}
-            # when going on: a column that the first call never saw is not read
-            rows = rows.to(parameter.device).only([part.seen for part in model.likelihoods])
-            data = rows.map([part.standardise for part in model.likelihoods])
-            data = data.to(dtype=parameter.dtype)
-            learn, watch = self._split(Rows(data, weight.to(**place)), seed)
+                _cast(model, torch.float64 if self._is_double(source) else torch.float32)
+            learn, watch = self._split(_rows(source, weight, model), seed)
             plan = self._plan(seed)
-            context = estimator._init_callback_context(
-                max_subtasks=plan.n_epochs(len(learn.batch))
-            )
+            context = estimator._init_callback_context(max_subtasks=plan.n_epochs(len(learn)))
             about = {"estimator": estimator, "X": X, "y": y}
             if sample_weight is not None:
                 about["metadata"] = {"sample_weight": sample_weight}
@@ -134,13 +129,13 @@ class Fitting:
             module.to(device=find_device(estimator.device))
         return model, objective
 
-    def _is_double(self, array: np.ndarray) -> bool:
-        small = array.dtype == np.float64 and len(array) < _AUTO_DOUBLE
+    def _is_double(self, source: Source) -> bool:
+        small = source.dtype == np.float64 and len(source) < _AUTO_DOUBLE
         return small if self.estimator.dtype == "auto" else self.estimator.dtype == "float64"
 
     def _split(self, rows: Rows, seed: int) -> tuple[Rows, Rows | None]:
         """Hold rows out to validate on, if early stopping asks for it."""
-        estimator, n_rows = self.estimator, len(rows.batch)
+        estimator, n_rows = self.estimator, len(rows)
         wanted = estimator.early_stopping
         if wanted == "auto":
             wanted = self.n_epochs is None and n_rows >= _AUTO_EARLY_STOPPING
@@ -149,9 +144,7 @@ class Fitting:
         n_held = min(n_rows - 1, max(1, round(estimator.validation_fraction * n_rows)))
         generator = torch.Generator().manual_seed(derive_seed(seed, 0))
         order = torch.randperm(n_rows, generator=generator).to(rows.weights.device)
-        held, kept = order[:n_held].sort().values, order[n_held:].sort().values
-        learn, watch = (Rows(rows.batch[part], rows.weights[part]) for part in (kept, held))
-        return learn, watch
+        return rows.take(order[n_held:].sort().values), rows.take(order[:n_held].sort().values)
 
     @contextmanager
     def _lend_global_generator(self, seed: int) -> Iterator[None]:
@@ -226,17 +219,36 @@ def _cast(model: MultimodalVAE, dtype: torch.dtype) -> None:
         parameter.data = parameter.data.to(dtype)
 
 
-def _weigh(arrays: list[np.ndarray], sample_weight: Any) -> tuple[list[np.ndarray], np.ndarray]:
+def _weigh(source: Source, sample_weight: Any) -> tuple[Source, np.ndarray]:
     """Leave out rows of weight zero; give the weights of the others."""
     if sample_weight is None:
-        return arrays, np.ones(len(arrays[0]))
-    weights = _check_sample_weight(
-        sample_weight, arrays[0], dtype=np.float64, ensure_non_negative=True
-    )
+        return source, np.ones(len(source))
+    rows = np.broadcast_to(0.0, (len(source), 1))  # scikit-learn asks for something as long as X
+    weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
     kept = weights > 0
     if not kept.any():
         raise ValueError("sample_weight is zero for every row: there is nothing to learn from.")
-    return [array[kept] for array in arrays], weights[kept]
+    return source if kept.all() else source.take(kept), weights[kept]
+
+
+def check_support(
+    likelihoods: Iterable[Likelihood],
+    names: Sequence[str],
+    arrays: Sequence[np.ndarray],
+    first_row: int,
+) -> None:
+    """Refuse values that a likelihood does not know."""
+    for likelihood, name, array in zip(likelihoods, names, arrays, strict=True):
+        likelihood.check(array, name, first_row)
+
+
+def _rows(source: Source, weight: torch.Tensor, model: MultimodalVAE) -> Rows:
+    """Hold the rows in memory, standardised, unless they take much more there than now."""
+    here = next(model.parameters())
+    n_bytes = len(source) * sum(source.widths) * here.element_size()
+    fits = n_bytes <= (_HELD_FROM_ELSEWHERE if source.is_elsewhere else _HELD)
+    table = Held.read(source, model.read) if fits else Streamed(source, model.read)
+    return Rows(table, weight.to(device=here.device, dtype=here.dtype))
 
 
 def _falls(losses: list[float]) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..random import RowNoise
+
+Chunks = Iterable[tuple[Tensor, Tensor, Tensor]]
 
 _ROWS = 512  # at a time, so that float64 copies stay in the cache
 
@@ -27,17 +29,25 @@ class Likelihood(nn.Module, ABC):
     seen: Tensor
 
     @abstractmethod
-    def check(self, x: np.ndarray, modality: str) -> None:
+    def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
         """Raise ValueError where the observed values of x (N, F) are outside the support."""
 
-    def start(self, x: Tensor, mask: Tensor, weight: Tensor | None = None) -> None:
-        """Read what depends on the data off x (N, F), zero where missing, and its mask.
+    def start(self, chunks: Chunks) -> None:
+        """Read what depends on the data off chunks of rows.
 
-        Rows count by their weight (N,), positive; equally when None.
+        Parameters
+        ----------
+        chunks : iterable of (x, mask, weight)
+            It is gone over as often as needed. x (n, F) is zero where missing, mask is (n, F) or
+            (n, 1), weight (n,) is positive.
 
         A member that needs more than which columns were ever seen extends this.
         """
-        self.register_buffer("seen", mask.any(0).expand(x.shape[1]).clone())
+        seen: Tensor | None = None
+        for x, mask, _ in chunks:
+            here = mask.any(0).expand(x.shape[1])
+            seen = here.clone() if seen is None else seen | here
+        self.register_buffer("seen", seen)
 
     def n_outputs(self, n_features: int) -> int:
         """How many numbers a decoder emits a row."""
@@ -82,25 +92,27 @@ class Likelihood(nn.Module, ABC):
         return raw * self.seen
 
 
-def observed_moments(
-    x: Tensor, mask: Tensor, weight: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def observed_moments(chunks: Chunks) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each column over its observed entries.
 
-    x (N, F) is zero where missing, weight is (N,); the moments are float64, shape (F,). A column
-    without an observed entry has mean 0; one that does not vary has deviation 1.
+    They are float64, shape (F,). A column without an observed entry has mean 0; one that does not
+    vary has deviation 1.
     """
-    weight = torch.ones(len(x), device=x.device) if weight is None else weight
 
-    def chunks() -> Iterator[tuple[Tensor, Tensor]]:
-        for start in range(0, len(x), _ROWS):
-            rows = slice(start, start + _ROWS)
-            yield x[rows].double(), mask[rows] * weight[rows, None].double()
+    def shares() -> Iterator[tuple[Tensor, Tensor]]:
+        for x, mask, weight in chunks:
+            for start in range(0, len(x), _ROWS):
+                rows = slice(start, start + _ROWS)
+                yield x[rows].double(), mask[rows] * weight[rows, None].double()
 
-    count = torch.stack([share.sum(0) for _, share in chunks()]).sum(0)
+    count = total = torch.zeros(())
+    for x, share in shares():
+        count, total = count + share.sum(0), total + (x * share).sum(0)
     count = torch.where(count > 0, count, 1.0)
-    mean = torch.stack([(part * share).sum(0) for part, share in chunks()]).sum(0) / count
-    squares = [((part - mean).square() * share).sum(0) for part, share in chunks()]
-    deviation = (torch.stack(squares).sum(0) / count).sqrt()
+    mean = total / count
+    squares = torch.zeros(())
+    for x, share in shares():
+        squares = squares + ((x - mean).square() * share).sum(0)
+    deviation = (squares / count).sqrt()
     still = deviation <= 1e-12 * mean.abs()  # constant, rounding aside
     return mean, torch.where(still, 1.0, deviation)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..random import RowNoise
-from .base import Likelihood, observed_moments
+from .base import Chunks, Likelihood, observed_moments
 
 
 class Bernoulli(Likelihood):
@@ -28,19 +28,20 @@ class Bernoulli(Likelihood):
     name = "bernoulli"
     shift: Tensor
 
-    def check(self, x: np.ndarray, modality: str) -> None:
+    def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
         good = (x == 0) | (x == 1) | np.isnan(x)
         if not good.all():
             row, column = np.argwhere(~good)[0]
             raise ValueError(
                 f"The Bernoulli likelihood of modality '{modality}' needs values 0 and 1 (NaN "
-                f"where missing), but column {column} has {x[row, column]:g} in row {row}. "
+                f"where missing), but column {column} has {x[row, column]:g} in row "
+                f"{first_row + row}. "
                 "Binarise the modality, or choose another likelihood for it."
             )
 
-    def start(self, x: Tensor, mask: Tensor, weight: Tensor | None = None) -> None:
-        super().start(x, mask, weight)
-        self.register_buffer("shift", observed_moments(x, mask, weight)[0])
+    def start(self, chunks: Chunks) -> None:
+        super().start(chunks)
+        self.register_buffer("shift", observed_moments(chunks)[0])
 
     def encode(self, x: Tensor) -> Tensor:
         return x - self.shift.to(x.dtype)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..random import RowNoise
-from .base import Likelihood, observed_moments
+from .base import Chunks, Likelihood, observed_moments
 
 _LARGEST = 1e150
 
@@ -28,7 +28,7 @@ class Gaussian(Likelihood):
     >>> from skpoe.likelihoods import Gaussian
     >>> x = torch.tensor([[1.0], [3.0]])
     >>> noise = Gaussian()
-    >>> noise.start(x, torch.ones(2, 1, dtype=torch.bool))
+    >>> noise.start([(x, torch.ones(2, 1, dtype=torch.bool), torch.ones(2))])
     >>> noise.mean(noise.standardise(x)).tolist()
     [[1.0], [3.0]]
     """
@@ -39,7 +39,7 @@ class Gaussian(Likelihood):
     shift: Tensor
     spread: Tensor
 
-    def check(self, x: np.ndarray, modality: str) -> None:
+    def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
         """Accept real numbers whose squares are finite."""
         if not float(np.nanmax(np.abs(x), initial=0.0)) < _LARGEST:
             raise ValueError(
@@ -47,9 +47,9 @@ class Gaussian(Likelihood):
                 "Rescale it."
             )
 
-    def start(self, x: Tensor, mask: Tensor, weight: Tensor | None = None) -> None:
-        super().start(x, mask, weight)
-        shift, spread = observed_moments(x, mask, weight)
+    def start(self, chunks: Chunks) -> None:
+        super().start(chunks)
+        shift, spread = observed_moments(chunks)
         self.register_buffer("shift", shift)
         self.register_buffer("spread", spread)
         start = math.log(math.expm1(1.0 - self.floor))  # scale 1: as if z said nothing

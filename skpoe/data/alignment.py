@@ -1,0 +1,122 @@
+"""Do tables agree? Side by side their rows must, below each other their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from . import tables
+
+
+def read_shapes(
+    data: Mapping[str, Any], n_features: Mapping[str, int]
+) -> tuple[dict[str, int | None], int]:
+    """Check the shapes of tables; give the width of each, None where unknown, and their length."""
+    widths: dict[str, int | None] = dict(n_features)
+    if unknown := set(widths) - set(data):
+        raise ValueError(f"n_features names {sorted(unknown)}, which are not in the data.")
+    lengths: dict[str, int] = {}
+    for name, table in data.items():
+        if not isinstance(name, str):
+            raise TypeError(f"Names of modalities must be str; got {name!r}.")
+        if table is None:
+            widths.setdefault(name, None)
+            continue
+        if getattr(table, "ndim", None) != 2:
+            shape = getattr(table, "shape", type(table).__name__)
+            raise ValueError(
+                f"Modality '{name}' must be an array or DataFrame with two axes (samples, "
+                f"features); got {shape}."
+            )
+        if widths.setdefault(name, table.shape[1]) != table.shape[1]:
+            raise ValueError(
+                f"Modality '{name}' has {table.shape[1]} features, but n_features says "
+                f"{widths[name]}."
+            )
+        lengths[name] = table.shape[0]
+    if not lengths:
+        raise ValueError("All modalities are None, so the number of samples is unknown.")
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            "All modalities must have the same number of samples; got "
+            + ", ".join(f"'{name}': {n}" for name, n in lengths.items())
+            + ". Fill rows in which a modality is not measured with NaN."
+        )
+    return {name: widths[name] for name in data}, next(iter(lengths.values()))
+
+
+def check_indexes(data: Mapping[str, Any]) -> None:
+    """Refuse DataFrames whose rows are about different things, or in different orders."""
+    first: tuple[str, pd.Index] | None = None
+    for name, table in data.items():
+        if not isinstance(table, pd.DataFrame) or isinstance(table.index, pd.RangeIndex):
+            continue
+        if first is not None and not table.index.equals(first[1]):
+            raise ValueError(
+                f"The rows of modalities '{first[0]}' and '{name}' have different indexes. Align "
+                "them first, for example with .reindex on the union of their indexes: rows in "
+                "which a modality is not measured become NaN."
+            )
+        first = first or (name, table.index)
+
+
+def read_mask(mask: Any, names: Sequence[str], n_samples: int) -> dict[str, np.ndarray]:
+    """Bring a mask to one bool (N,) for each modality that has one."""
+    if mask is None:
+        return {}
+    if isinstance(mask, Mapping):
+        if unknown := [name for name in mask if name not in names]:
+            raise ValueError(f"mask names {unknown}, which are not in the data.")
+        shown = {name: np.asarray(part) for name, part in mask.items()}
+    else:
+        array = np.asarray(mask)
+        if array.ndim != 2 or array.shape[1] != len(names):
+            raise ValueError(
+                f"mask must have one column for each of the {len(names)} modalities; got the "
+                f"shape {array.shape}."
+            )
+        shown = dict(zip(names, array.T, strict=True))
+    for name, part in shown.items():
+        if part.dtype != bool or part.shape != (n_samples,):
+            raise ValueError(
+                f"The mask of modality '{name}' must be bool, one for each of the {n_samples} "
+                f"samples; got {part.dtype} of shape {part.shape}."
+            )
+    return shown
+
+
+def stack(
+    name: str, parts: Sequence[Any], lengths: Sequence[int], indexes: Sequence[Any], width: int
+) -> Any:
+    """Put the tables of one modality below each other, NaN where a part is None.
+
+    Tables of one kind stay of that kind; others become an array.
+    """
+    given = [table for table in parts if table is not None]
+    if not given:
+        return None
+    if all(tables.is_frame(table) for table in given):
+        columns = given[0].columns
+        if not all(table.columns.equals(columns) for table in given):
+            raise ValueError(f"The columns of modality '{name}' differ between the parts.")
+        return pd.concat(
+            [
+                pd.DataFrame(np.nan, pd.RangeIndex(n) if index is None else index, columns)
+                if table is None
+                else table
+                for table, n, index in zip(parts, lengths, indexes, strict=True)
+            ]
+        )
+    if all(tables.is_sparse(table) for table in parts):
+        import scipy.sparse  # whoever has such a table has scipy
+
+        return scipy.sparse.vstack(parts, format="csr")
+    return np.concatenate(
+        [
+            np.full((n, width), np.nan) if table is None else np.asarray(tables.to_array(table))
+            for table, n in zip(parts, lengths, strict=True)
+        ]
+    )

@@ -1,0 +1,138 @@
+"""Rows as training visits them: held in memory, or read from where they are, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..random import row_keys
+from .batch import Batch
+from .source import Source
+
+Prepare = Callable[[Sequence[np.ndarray]], Batch]
+
+
+class Chunked:
+    """One modality in chunks that can be gone over again, in the data's own units.
+
+    Parameters
+    ----------
+    source : Source
+        Of one modality.
+    weights : Tensor of shape (N,)
+    """
+
+    def __init__(self, source: Source, weights: Tensor) -> None:
+        self.source, self.weights = source, weights
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Values (n, F), zero where missing; masks (n, F) or (n, 1); weights (n,)."""
+        for rows in self.source.chunks():
+            batch = Batch.from_arrays(self.source[rows])
+            yield batch.values[0], batch.masks[0], self.weights[rows]
+
+
+class Held:
+    """Rows that are in memory, standardised, on the device of the model.
+
+    Parameters
+    ----------
+    batch : Batch
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.keys = row_keys(batch.values, batch.masks)
+
+    @classmethod
+    def read(cls, source: Source, prepare: Prepare) -> Held:
+        """Read everything, so that there is never a second copy of all of it."""
+        chunks = list(source.chunks())
+        parts = (prepare(source[rows]) for rows in chunks)
+        return cls(next(parts) if len(chunks) == 1 else Batch.gather(parts, len(source)))
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def __getitem__(self, rows: Tensor) -> tuple[Batch, Tensor]:
+        """Batch of some rows, and their keys."""
+        return self.batch[rows], self.keys[rows]
+
+
+class Streamed:
+    """Rows that stay where they are; each batch is read and standardised when it is asked for.
+
+    Parameters
+    ----------
+    source : Source
+    prepare : callable
+        From arrays to a standardised batch on the device of the model.
+    """
+
+    def __init__(self, source: Source, prepare: Prepare) -> None:
+        self.source, self.prepare = source, prepare
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, rows: Tensor) -> tuple[Batch, Tensor]:
+        """Batch of some rows, and their keys."""
+        batch = self.prepare(self.source[rows.cpu().numpy()])
+        return batch, row_keys(batch.values, batch.masks)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to learn from or to validate on.
+
+    Parameters
+    ----------
+    table : Held or Streamed
+    weights : Tensor of shape (n rows of the table,)
+        Positive.
+    index : int64 Tensor of shape (N,), default=None
+        Which rows of the table these are; all when None.
+    """
+
+    table: Held | Streamed
+    weights: Tensor
+    index: Tensor | None = None
+
+    @classmethod
+    def alike(cls, batch: Batch) -> Rows:
+        """Hold a batch, and weigh all rows alike."""
+        return cls(Held(batch), torch.ones(len(batch), device=batch.observed.device))
+
+    def __len__(self) -> int:
+        return len(self.weights if self.index is None else self.index)
+
+    def __getitem__(self, rows: Tensor) -> tuple[Batch, Tensor, Tensor]:
+        """Batch, keys (n,) and weights (n,) of some rows."""
+        where = rows if self.index is None else self.index[rows]
+        return *self.table[where], self.weights[where]
+
+    def take(self, rows: Tensor) -> Rows:
+        """Keep some rows; nothing is copied."""
+        return Rows(self.table, self.weights, rows if self.index is None else self.index[rows])
+
+    def total_weight(self) -> Tensor:
+        """Sum of the weights."""
+        return (self.weights if self.index is None else self.weights[self.index]).sum()
+
+    def shuffled(
+        self, size: int, generator: torch.Generator
+    ) -> Iterator[tuple[Batch, Tensor, Tensor]]:
+        """Visit every row once in random order, in batches of nearly equal size."""
+        return self._visit(torch.randperm(len(self), generator=generator), size)
+
+    def in_order(self, size: int) -> Iterator[tuple[Batch, Tensor, Tensor]]:
+        """Visit every row once, in batches of nearly equal size."""
+        return self._visit(torch.arange(len(self)), size)
+
+    def _visit(self, order: Tensor, size: int) -> Iterator[tuple[Batch, Tensor, Tensor]]:
+        for rows in order.to(self.weights.device).tensor_split(-(-len(self) // size)):
+            yield self[rows]

@@ -1,0 +1,193 @@
+"""One table in any form that people have: what it holds, and how its rows are read.
+
+Optional packages are never imported here: a table that came from h5py or zarr brings its own.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+Rows = range | np.ndarray
+
+
+def is_frame(table: Any) -> bool:
+    """Whether it is a DataFrame."""
+    return isinstance(table, pd.DataFrame)
+
+
+def is_sparse(table: Any) -> bool:
+    """Whether it is a sparse matrix or array of scipy, in any format."""
+    return hasattr(table, "tocsr")
+
+
+def is_store(table: Any) -> bool:
+    """Whether it is an array in a file that is read by parts: a dataset of h5py, zarr, ..."""
+    known = isinstance(table, (np.ndarray, pd.DataFrame, torch.Tensor)) or is_sparse(table)
+    return not known and hasattr(table, "shape") and hasattr(table, "dtype")
+
+
+def is_mapped(table: Any) -> bool:
+    """Whether it is a memory-mapped array, or a view of one."""
+    while isinstance(table, np.ndarray):
+        if isinstance(table, np.memmap):
+            return True
+        table = table.base
+    return False
+
+
+def is_elsewhere(table: Any) -> bool:
+    """Whether a dense copy in memory would be more than what the table is now."""
+    return is_sparse(table) or is_store(table) or is_mapped(table)
+
+
+def dtypes(table: Any) -> list[np.dtype]:
+    """Dtypes of the columns, or the one of all; object for those that numpy does not know."""
+    if is_frame(table):
+        return [d if isinstance(d, np.dtype) else np.dtype(object) for d in table.dtypes]
+    if isinstance(table, torch.Tensor):
+        return [to_array(table[:0]).dtype]
+    return [np.dtype(table.dtype)]
+
+
+def is_all(rows: Rows, n_rows: int) -> bool:
+    """Whether these are all rows, in order."""
+    return isinstance(rows, range) and rows == range(n_rows)
+
+
+def compose(rows: Rows, key: Any) -> Rows:
+    """Find rows of rows."""
+    if isinstance(key, slice):
+        return rows[key]
+    key = np.asarray(key, dtype=np.intp if len(key) == 0 else None)
+    if not isinstance(rows, range):
+        return rows[key]
+    if key.dtype == bool:
+        if key.shape != (len(rows),):
+            raise IndexError(f"The mask has shape {key.shape} for {len(rows)} samples.")
+        key = key.nonzero()[0]
+    if key.dtype.kind not in "iu" or key.ndim != 1:
+        raise IndexError("Modalities are indexed by rows, or by the name of a modality.")
+    if key.size and not (-len(rows) <= key.min() and key.max() < len(rows)):
+        raise IndexError(f"Rows are out of range for {len(rows)} samples.")
+    return rows.start + rows.step * np.where(key < 0, key + len(rows), key)
+
+
+def take(table: Any, rows: Rows) -> Any:
+    """Give rows of a table, in its own form; those of a store are read."""
+    if isinstance(rows, range):
+        if is_all(rows, table.shape[0]):
+            return table
+        if rows.step > 0 or isinstance(table, np.ndarray):
+            stop = rows.stop if rows.stop >= 0 else None
+            rows = slice(rows.start, stop, rows.step)
+        else:  # few others can step backwards
+            rows = np.asarray(rows)
+    if is_frame(table):
+        return table.iloc[rows]
+    if is_store(table) and not isinstance(rows, slice):
+        return _read(table, rows)
+    if isinstance(table, torch.Tensor) and not isinstance(rows, slice):
+        return table[torch.as_tensor(rows, device=table.device)]
+    return table[rows]
+
+
+def _read(store: Any, rows: np.ndarray) -> np.ndarray:
+    """Read rows of a store, each once and in the order of the file, as stores ask for."""
+    unique, inverse = np.unique(rows, return_inverse=True)
+    if not len(unique):
+        return store[:0]
+    first, last = unique[0], unique[-1] + 1
+    if last - first <= 4 * len(unique):  # one block is faster than a list of rows
+        return store[first:last][rows - first]
+    return store[unique, :][inverse]
+
+
+def hide(table: Any, shown: np.ndarray) -> Any:
+    """Copy a table with NaN in the rows that are not shown, (N,) bool."""
+    if is_frame(table):
+        return table.where(np.broadcast_to(shown[:, None], table.shape))
+    if isinstance(table, torch.Tensor):
+        here = torch.as_tensor(shown, device=table.device)[:, None]
+        return torch.where(here, table, torch.nan)
+    if is_sparse(table):
+        return _hide_sparse(table, shown)
+    return np.where(shown[:, None], table, np.nan).astype(
+        table.dtype if table.dtype.kind in "fO" else float
+    )
+
+
+def _hide_sparse(table: Any, shown: np.ndarray) -> Any:
+    """Write whole rows of NaN into a CSR table without making the others dense."""
+    n_features = table.shape[1]
+    lengths = np.where(shown, np.diff(table.indptr), n_features)
+    kind = table.dtype if table.dtype.kind == "f" else np.dtype(float)
+    kept = np.repeat(shown, lengths)
+    data = np.full(lengths.sum(), np.nan, dtype=kind)
+    indices = np.empty(lengths.sum(), dtype=table.indices.dtype)
+    old = np.repeat(shown, np.diff(table.indptr))
+    data[kept], indices[kept] = table.data[old], table.indices[old]
+    indices[~kept] = np.tile(np.arange(n_features), int((~shown).sum()))
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    return type(table)((data, indices, indptr), shape=table.shape)
+
+
+def unmask(table: Any) -> Any:
+    """Say missing by NaN where a masked array says it by its mask."""
+    if isinstance(table, np.ma.MaskedArray):
+        kind = table.dtype if table.dtype.kind == "f" else float
+        return table.astype(kind).filled(np.nan)
+    return table
+
+
+def to_array(table: Any) -> Any:
+    """Give a dense table as an array; DataFrames stay, for scikit-learn reads their dtypes."""
+    if is_sparse(table):
+        return table.toarray()
+    if isinstance(table, torch.Tensor):
+        table = table.detach().cpu()
+        return (table.float() if table.dtype is torch.bfloat16 else table).numpy()
+    return unmask(table if is_frame(table) or isinstance(table, np.ndarray) else np.asarray(table))
+
+
+def missing(table: Any) -> np.ndarray:
+    """Count the missing entries of each row, (N,)."""
+    if is_sparse(table):
+        entries = table.tocoo()
+        return np.bincount(entries.row[np.isnan(entries.data)], minlength=table.shape[0])
+    return np.asarray(pd.isna(to_array(table))).sum(axis=1)
+
+
+class _Frozen:
+    """A table that cannot be pickled as it is, or that joblib can map only as an array."""
+
+    def __init__(self, kind: str, *what: Any) -> None:
+        self.kind, self.what = kind, what
+
+
+def freeze(table: Any) -> Any:
+    """Make a table ready for pickling: datasets of h5py go by path, tensors as arrays."""
+    if isinstance(table, torch.Tensor) and table.device.type == "cpu":
+        return _Frozen("torch", to_array(table), table.dtype)
+    if type(table).__module__.startswith("h5py"):
+        return _Frozen("h5py", table.file.filename, table.name)
+    return table
+
+
+def thaw(table: Any) -> Any:
+    """Undo :func:`freeze`."""
+    if not isinstance(table, _Frozen):
+        return table
+    if table.kind == "h5py":
+        import h5py
+
+        path, key = table.what
+        return h5py.File(path, "r")[key]
+    array, dtype = table.what
+    with warnings.catch_warnings():  # mapped by a worker, it is read-only; nobody writes to it
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array).to(dtype)
