@@ -14,7 +14,7 @@ from .random import RowNoise
 
 
 def importance_log_likelihood(
-    model: MultimodalVAE, batch: Batch, noise: RowNoise, n_draws: int
+    model: MultimodalVAE, batch: Batch, noise: RowNoise, n_draws: int, kl_weight: float = 1.0
 ) -> Tensor:
     r"""Importance-weighted lower bound of log p(x_observed), shape (N,), nats.
 
@@ -22,7 +22,8 @@ def importance_log_likelihood(
         \frac{p(x_O \mid z_k) \, p(z_k)}{q(z_k \mid x_O)}, \quad z_k \sim q(z \mid x_O)
 
     A mixture posterior is sampled component by component, each draw weighted by the mixture's
-    density (stratified sampling).
+    density (stratified sampling). With a ``kl_weight`` other than 1 the ratio of prior and
+    posterior is raised to that power, as training with a warm-up does; then it is no bound.
 
     References
     ----------
@@ -32,7 +33,7 @@ def importance_log_likelihood(
     posterior = model.posterior(batch)
     z = posterior.rsample(n_draws, noise.fold("score"))
     log_ratio = model.prior.log_prob(z) - posterior.mixture_log_prob(z)
-    log_weight = model.log_likelihood(z, batch).sum(-1) + log_ratio  # (K, S, N)
+    log_weight = model.log_likelihood(z, batch).sum(-1) + kl_weight * log_ratio  # (K, S, N)
     return (log_weight.logsumexp(0) + posterior.log_weights).logsumexp(0) - math.log(n_draws)
 
 

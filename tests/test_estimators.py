@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from small import small
 from torch import nn
 
 from skpoe import Modalities, all_estimators
@@ -35,7 +36,7 @@ def data(likelihood="gaussian", n=40):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_composition_trains_and_predicts(cls, covariance, likelihood, dtype):
     X = data(likelihood)
-    est = cls(**FAST, covariance=covariance, likelihood=likelihood, dtype=dtype)
+    est = small(cls, **FAST, covariance=covariance, likelihood=likelihood, dtype=dtype)
     est.fit(X)
     assert est.transform(X).shape == (40, 2)
     assert np.isfinite(est.score_samples(X)).all()
@@ -62,9 +63,9 @@ def test_the_same_seed_gives_the_same_bits_and_global_state_does_not_move(cls):
     X = data()
     torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    a, b = (cls(**FAST, n_threads=2).fit(X) for _ in range(2))
-    other = cls(**{**FAST, "random_state": 1}).fit(X)
-    cls(**{**FAST, "random_state": None}).fit(X)
+    a, b = (small(cls, **FAST, n_threads=2).fit(X) for _ in range(2))
+    other = small(cls, **{**FAST, "random_state": 1}).fit(X)
+    small(cls, **{**FAST, "random_state": None}).fit(X)
     for p, q in zip(a.model_.parameters(), b.model_.parameters(), strict=True):
         assert torch.equal(p, q)
     assert a.loss_curve_ == b.loss_curve_ != other.loss_curve_
@@ -79,7 +80,7 @@ def test_the_same_seed_gives_the_same_bits_and_global_state_does_not_move(cls):
 @every_estimator
 def test_rows_do_not_depend_on_their_company(cls, monkeypatch):
     X = data()
-    est = cls(**FAST).fit(X)
+    est = small(cls, **FAST).fit(X)
     order = np.random.default_rng(1).permutation(40)
     for method in ("transform", "score_samples"):
         whole = getattr(est, method)(X)
@@ -95,7 +96,7 @@ def test_rows_do_not_depend_on_their_company(cls, monkeypatch):
 @every_estimator
 def test_a_row_that_shows_nothing_is_the_prior(cls):
     X = data()
-    est = cls(**FAST).fit(X)
+    est = small(cls, **FAST).fit(X)
     np.testing.assert_allclose(est.transform(X)[5], 0, atol=1e-7)
     np.testing.assert_allclose(est.score_samples(X)[5], 0, atol=1e-6)
 
@@ -106,8 +107,8 @@ def test_score_is_in_the_units_of_the_data(cls):
     X = [x for x in data()]
     scaled = [10 * x + 3 for x in X]
     n_observed = sum((~np.isnan(x)).sum(1) for x in X)
-    a = cls(**FAST, dtype="float64").fit(X).score_samples(X)
-    b = cls(**FAST, dtype="float64").fit(scaled).score_samples(scaled)
+    a = small(cls, **FAST, dtype="float64").fit(X).score_samples(X)
+    b = small(cls, **FAST, dtype="float64").fit(scaled).score_samples(scaled)
     # draws belong to standardised values, which agree but for rounding
     np.testing.assert_allclose(a - b, n_observed * np.log(10), atol=1e-3)
 
@@ -115,7 +116,7 @@ def test_score_is_in_the_units_of_the_data(cls):
 @every_estimator
 def test_latents_decode(cls):
     X = data()
-    est = cls(**FAST).fit(X)
+    est = small(cls, **FAST).fit(X)
     means = est.inverse_transform(est.transform(X))
     z = torch.from_numpy(est.transform(X))
     model = copy.deepcopy(est.model_).double()
@@ -128,7 +129,7 @@ def test_latents_decode(cls):
 @every_estimator
 def test_feature_names_and_pandas_output(cls):
     X = data()
-    est = cls(**FAST).set_output(transform="pandas").fit(X)
+    est = small(cls, **FAST).set_output(transform="pandas").fit(X)
     names = [f"{cls.__name__.lower()}{d}" for d in range(2)]
     assert est.get_feature_names_out().tolist() == names
     Z = est.transform(X)
@@ -139,7 +140,7 @@ def test_feature_names_and_pandas_output(cls):
 @every_estimator
 def test_pickle_and_deepcopy_keep_the_results(cls):
     X = data()
-    est = cls(**FAST).fit(X)
+    est = small(cls, **FAST).fit(X)
     for again in (pickle.loads(pickle.dumps(est)), copy.deepcopy(est)):
         np.testing.assert_array_equal(again.score_samples(X), est.score_samples(X))
 
@@ -152,31 +153,31 @@ def test_user_networks_are_made_fresh_and_seeded(cls):
     X = data()
     state = torch.get_rng_state()
     make = {**FAST, "encoder": [encoder, None, encoder], "decoder": encoder}
-    a, b = cls(**make).fit(X), cls(**make).fit(X)
+    a, b = small(cls, **make).fit(X), small(cls, **make).fit(X)
     assert torch.equal(state, torch.get_rng_state())
     np.testing.assert_array_equal(a.transform(X), b.transform(X))
     assert isinstance(a.model_.strategy.encoders[0][1], nn.Tanh)
     assert a.model_.strategy.encoders[0][0].weight is not a.model_.strategy.encoders[2][0].weight
-    wrong = cls(**{**FAST, "encoder": lambda n_in, n_out: nn.Linear(n_in, n_out + 1)})
+    wrong = small(cls, **{**FAST, "encoder": lambda n_in, n_out: nn.Linear(n_in, n_out + 1)})
     with pytest.raises(
         ValueError, match=r"encoder of modality 'modality_0' must map \(N, 3\) to "
     ):
         wrong.fit(X)
     with pytest.raises(TypeError, match="must be a factory"):
-        cls(**{**FAST, "decoder": nn.Linear(2, 3)}).fit(X)
+        small(cls, **{**FAST, "decoder": nn.Linear(2, 3)}).fit(X)
 
 
 @every_estimator
 def test_likelihood_instances_are_copied(cls):
     mine = LIKELIHOODS["gaussian"]()
-    cls(**FAST, likelihood=mine).fit(data())
+    small(cls, **FAST, likelihood=mine).fit(data())
     assert not list(mine.parameters())
 
 
 @every_estimator
 def test_one_table_is_one_modality(cls):
     X = data()[0]
-    est = cls(**FAST).fit(X)
+    est = small(cls, **FAST).fit(X)
     assert est.modality_names_ == ["X"]
     assert est.predict_missing(X).shape == X.shape
 
@@ -186,7 +187,7 @@ def test_one_table_is_one_modality(cls):
 def test_any_number_of_modalities(cls, n_modalities):
     rng = np.random.default_rng(0)
     X = {f"m{m}": rng.normal(size=(20, 2)) for m in range(n_modalities)}
-    est = cls(**FAST).fit(X)
+    est = small(cls, **FAST).fit(X)
     assert est.transform(Modalities(X)).shape == (20, 2)
 
 
@@ -194,18 +195,19 @@ def test_any_number_of_modalities(cls, n_modalities):
 def test_numpy_numbers_are_numbers(cls):
     """A search over np.arange hands them in."""
     make = {"latent_dim": 2, "max_iter": 3, "batch_size": 7, "random_state": 0}
-    plain = cls(**make, hidden_layer_sizes=(5,)).fit(data())
-    numpy = cls(**{k: np.int64(v) for k, v in make.items()}, hidden_layer_sizes=np.array([5]))
+    plain = small(cls, **make, hidden_layer_sizes=(5,)).fit(data())
+    make = {k: np.int64(v) for k, v in make.items()}
+    numpy = small(cls, **make, hidden_layer_sizes=np.array([5]))
     assert numpy.fit(data()).n_iter_ == 3
     np.testing.assert_array_equal(numpy.transform(data()), plain.transform(data()))
 
 
 @every_estimator
 def test_verbose_prints_epochs(cls, capsys):
-    cls(**FAST, verbose=2).fit(data())
+    small(cls, **FAST, verbose=2).fit(data())
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["epoch 1/3", "epoch 3/3"]
-    cls(**FAST).fit(data())
+    small(cls, **FAST).fit(data())
     assert capsys.readouterr().out == ""
 
 
@@ -213,7 +215,7 @@ def test_verbose_prints_epochs(cls, capsys):
 def test_divergence_names_epoch_and_modality(cls):
     X = data()
     wild = {"learning_rate": "constant", "learning_rate_init": 1e30, "dtype": "float32"}
-    est = cls(**{**FAST, "max_iter": 50}, **wild)
+    est = small(cls, **{**FAST, "max_iter": 50}, **wild)
     with pytest.raises(FloatingPointError, match=r"not finite in epoch \d+, in .*modalit") as info:
         est.fit(X)
     assert "Lower learning_rate_init" in str(info.value)
@@ -228,7 +230,7 @@ def test_a_broken_network_is_named(cls):
 
     X = data()
     for which in ("encoder", "decoder"):
-        est = cls(**FAST, **{which: [None, Broken, None]})
+        est = small(cls, **FAST, **{which: [None, Broken, None]})
         with pytest.raises(FloatingPointError, match="in epoch 1, in modality 'modality_1' "):
             est.fit(X)
 
@@ -236,7 +238,7 @@ def test_a_broken_network_is_named(cls):
 @every_estimator
 @pytest.mark.parametrize("n_samples", [0, 1.5, "3"])
 def test_sample_asks_for_a_positive_number(cls, n_samples):
-    est = cls(**FAST).fit(data())
+    est = small(cls, **FAST).fit(data())
     with pytest.raises(ValueError, match="n_samples must be a positive integer; got"):
         est.sample(n_samples)
 
@@ -261,7 +263,7 @@ def test_a_modality_that_fit_never_saw_says_nothing_later(cls):
     X = data()
     hidden = {"a": X[0], "b": X[1], "c": None}
     with pytest.warns(UserWarning, match="no observed value"):
-        est = cls(**FAST).fit(Modalities(hidden, n_features={"c": 4}))
+        est = small(cls, **FAST).fit(Modalities(hidden, n_features={"c": 4}))
     shown = {**hidden, "c": X[2]}
     np.testing.assert_array_equal(est.transform(shown), est.transform(hidden))
     np.testing.assert_array_equal(est.score_samples(shown), est.score_samples(hidden))
@@ -272,7 +274,7 @@ def test_a_modality_that_fit_never_saw_says_nothing_later(cls):
 @every_estimator
 def test_large_offsets_do_not_make_rows_share_their_draws(cls):
     X = [1e9 + np.arange(300.0)[:, None], np.ones((300, 2))]
-    est = cls(**FAST).fit(X)
+    est = small(cls, **FAST).fit(X)
     draws = est._predict(est._read(X), lambda model, batch, noise: [noise.normal(event=2)])[0]
     assert len(np.unique(draws, axis=0)) == 300
 
@@ -280,7 +282,7 @@ def test_large_offsets_do_not_make_rows_share_their_draws(cls):
 @every_estimator
 def test_the_support_is_checked_at_predict_too(cls):
     X = data("bernoulli")
-    est = cls(**FAST, likelihood="bernoulli").fit(X)
+    est = small(cls, **FAST, likelihood="bernoulli").fit(X)
     with pytest.raises(ValueError, match="Bernoulli likelihood of modality 'modality_0' needs"):
         est.score([x * 50 for x in X])
 
@@ -291,7 +293,7 @@ def test_networks_with_dropout_repeat_and_leave_the_global_state(cls):
         return nn.Sequential(nn.Linear(n_in, 8), nn.Dropout(0.5), nn.Linear(8, n_out))
 
     X, state = data(), torch.get_rng_state()
-    a, b = (cls(**FAST, encoder=encoder).fit(X) for _ in range(2))
+    a, b = (small(cls, **FAST, encoder=encoder).fit(X) for _ in range(2))
     assert torch.equal(state, torch.get_rng_state())
     np.testing.assert_array_equal(a.transform(X), b.transform(X))
     first, second = (a.model_.strategy.encoders[m][2].weight for m in (0, 1))
@@ -302,21 +304,21 @@ def test_networks_with_dropout_repeat_and_leave_the_global_state(cls):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_mood_of_torch_does_not_matter(cls, dtype):
     X = data()
-    expected = cls(**FAST).fit(X).score(X)
+    expected = small(cls, **FAST).fit(X).score(X)
     before = torch.get_default_dtype()
     try:
         torch.set_default_dtype(dtype)
         with torch.no_grad():
             for kind in ("float32", "float64"):
-                cls(**FAST, dtype=kind).fit(X)
-            assert cls(**FAST).fit(X).score(X) == pytest.approx(expected, abs=1e-4)
+                small(cls, **FAST, dtype=kind).fit(X)
+            assert small(cls, **FAST).fit(X).score(X) == pytest.approx(expected, abs=1e-4)
     finally:
         torch.set_default_dtype(before)
 
 
 @every_estimator
 def test_activation_and_sizes_reach_the_networks(cls):
-    est = cls(**FAST, activation="tanh", hidden_layer_sizes=(7, 5)).fit(data())
+    est = small(cls, **FAST, activation="tanh", hidden_layer_sizes=(7, 5)).fit(data())
     for network in (*est.model_.strategy.encoders, *est.model_.decoders):
         assert [type(layer).__name__ for layer in network] == [
             *("Linear", "Tanh"),
@@ -330,7 +332,7 @@ def test_activation_and_sizes_reach_the_networks(cls):
 def test_pandas_output_keeps_the_index(cls):
     index = [f"cell{n}" for n in range(40)]
     frames = [pd.DataFrame(x, index=index).add_prefix("f") for x in data()]
-    est = cls(**FAST).set_output(transform="pandas").fit(frames)
+    est = small(cls, **FAST).set_output(transform="pandas").fit(frames)
     for X in (frames, tuple(frames), Modalities(frames)):
         assert est.transform(X).index.tolist() == index
 
@@ -339,7 +341,7 @@ def test_pandas_output_keeps_the_index(cls):
 def test_single_precision_rows_change_with_the_model(cls):
     """The copy in double precision follows a model that is changed in place."""
     X = data()
-    est = cls(**FAST, dtype="float32").fit(X)
+    est = small(cls, **FAST, dtype="float32").fit(X)
     before = est.transform(X)
     with torch.no_grad():
         for parameter in est.model_.parameters():

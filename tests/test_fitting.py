@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
+from small import small
 from torch import nn
 
 from skpoe import Modalities, all_estimators
@@ -44,13 +45,13 @@ def test_weights_are_repetitions(cls, n_subsets):
     make = {**QUICK, "max_iter": 20, "batch_size": 200}
     if "n_subsets" in cls().get_params():
         make["n_subsets"] = n_subsets
-    a = cls(**make).fit(X, sample_weight=weight)
-    b = cls(**make).fit(repeated)
+    a = small(cls, **make).fit(X, sample_weight=weight)
+    b = small(cls, **make).fit(repeated)
     np.testing.assert_allclose(a.transform(X), b.transform(X), atol=1e-9)
     np.testing.assert_allclose(a.loss_curve_, b.loss_curve_, atol=1e-9)
-    scaled = cls(**make).fit(X, sample_weight=weight * 7.0)
+    scaled = small(cls, **make).fit(X, sample_weight=weight * 7.0)
     np.testing.assert_allclose(scaled.transform(X), a.transform(X), atol=1e-9)
-    unweighted = cls(**make).fit(X)
+    unweighted = small(cls, **make).fit(X)
     assert np.abs(unweighted.transform(X) - a.transform(X)).max() > 1e-3
     mean = np.average(a.score_samples(X), weights=weight)
     np.testing.assert_allclose(a.score(X, sample_weight=weight), mean)
@@ -68,27 +69,27 @@ def test_weights_are_repetitions(cls, n_subsets):
 )
 def test_weights_that_are_refused(cls, weight, message):
     with pytest.raises(ValueError, match=message):
-        cls(**QUICK).fit(data(), sample_weight=weight)
+        small(cls, **QUICK).fit(data(), sample_weight=weight)
 
 
 @every_estimator
 def test_early_stopping_keeps_the_weights_that_scored_best(cls):
     X = data(80)
     make = {**QUICK, "learning_rate": "constant", "learning_rate_init": 0.02, "batch_size": 16}
-    est = cls(**make, max_iter=300, early_stopping=True, n_iter_no_change=8, tol=0.0).fit(X)
+    est = small(cls, **make, max_iter=300, early_stopping=True, n_iter_no_change=8, tol=0.0).fit(X)
     scores = est.validation_scores_
     assert est.best_validation_score_ == max(scores)
     best = int(np.argmax(scores)) + 1
     assert est.n_iter_ == len(scores) == best + 8 < 300
     # the same training, ended at its best epoch
-    again = cls(**make, max_iter=best, early_stopping=True).fit(X)
+    again = small(cls, **make, max_iter=best, early_stopping=True).fit(X)
     assert again.validation_scores_ == scores[:best]
     assert_same_model(est, again)
 
 
 @every_estimator
 def test_a_cycle_is_not_cut_short(cls):
-    est = cls(**QUICK, max_iter=40, early_stopping=True, n_iter_no_change=1).fit(data())
+    est = small(cls, **QUICK, max_iter=40, early_stopping=True, n_iter_no_change=1).fit(data())
     assert est.n_iter_ == 40
     assert est.best_validation_score_ == max(est.validation_scores_)
 
@@ -96,7 +97,7 @@ def test_a_cycle_is_not_cut_short(cls):
 @every_estimator
 @pytest.mark.parametrize(("n", "held_out"), [(1999, False), (2000, True)])
 def test_early_stopping_is_automatic_from_2000_rows(cls, n, held_out):
-    est = cls(**QUICK, max_iter=1).fit(data(n))
+    est = small(cls, **QUICK, max_iter=1).fit(data(n))
     assert (est.validation_scores_ is not None) is held_out
     assert (est.best_validation_score_ is not None) is held_out
 
@@ -106,10 +107,10 @@ def test_early_stopping_is_automatic_from_2000_rows(cls, n, held_out):
 def test_two_and_two_epochs_are_four_and_four_partial_fits(cls, dtype):
     X = data()
     make = {**QUICK, "learning_rate": "constant", "batch_size": 16, "dtype": dtype, "kl_warmup": 3}
-    four = cls(**make, max_iter=4).fit(X)
-    two = cls(**make, max_iter=2, warm_start=True).fit(X)
+    four = small(cls, **make, max_iter=4).fit(X)
+    two = small(cls, **make, max_iter=2, warm_start=True).fit(X)
     two.fit(X)
-    partial = cls(**make)
+    partial = small(cls, **make)
     for _ in range(4):
         partial.partial_fit(X)
     for est in (two, partial):
@@ -121,7 +122,7 @@ def test_two_and_two_epochs_are_four_and_four_partial_fits(cls, dtype):
 @every_estimator
 def test_fit_without_warm_start_begins_anew(cls):
     X = data()
-    est = cls(**QUICK, max_iter=3).fit(X)
+    est = small(cls, **QUICK, max_iter=3).fit(X)
     once = weights_of(est)
     again = weights_of(est.fit(X))
     for p, q in zip(once, again, strict=True):
@@ -130,7 +131,7 @@ def test_fit_without_warm_start_begins_anew(cls):
 
 @every_estimator
 def test_partial_fit_takes_other_rows_and_refuses_other_modalities(cls):
-    est = cls(**QUICK).partial_fit(data(30))
+    est = small(cls, **QUICK).partial_fit(data(30))
     for seed in range(3):
         est.partial_fit(data(20, seed))
     assert est.n_iter_ == 4
@@ -138,7 +139,7 @@ def test_partial_fit_takes_other_rows_and_refuses_other_modalities(cls):
     with pytest.raises(ValueError, match="X has 3 modalities"):
         est.partial_fit([*data(), data()[0]])
     with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
-        cls(**QUICK, early_stopping=True).partial_fit(data())
+        small(cls, **QUICK, early_stopping=True).partial_fit(data())
     for p, q in zip(weights_of(est), before, strict=True):
         np.testing.assert_array_equal(p, q)
 
@@ -150,7 +151,7 @@ def test_a_column_that_the_first_call_never_saw_is_not_read_later(cls):
     hidden = data(20, 1)
     hidden[0][:, 1] = np.nan
     with pytest.warns(UserWarning, match="no observed value"):
-        a, b = (cls(**QUICK).partial_fit(first) for _ in range(2))
+        a, b = (small(cls, **QUICK).partial_fit(first) for _ in range(2))
     assert_same_model(a.partial_fit(hidden), b.partial_fit(data(20, 1)))
 
 
@@ -159,7 +160,7 @@ def test_going_on_that_fails_leaves_the_model(cls):
     X = data()
     make = {**QUICK, "learning_rate": "constant", "max_iter": 3, "warm_start": True}
     make["dtype"] = "float32"  # overflows sooner
-    est, twin = cls(**make).fit(X), cls(**make).fit(X)
+    est, twin = small(cls, **make).fit(X), small(cls, **make).fit(X)
     est.set_params(learning_rate_init=1e30)
     with pytest.raises(FloatingPointError):
         est.fit(X)
@@ -187,7 +188,7 @@ class Interrupting(nn.Linear):
 def test_an_interrupt_leaves_a_usable_estimator(cls, after, epochs):
     X = data()
     Interrupting.after, Interrupting.passes = after, 0
-    est = cls(**QUICK, max_iter=50, batch_size=16, decoder=[None, Interrupting])
+    est = small(cls, **QUICK, max_iter=50, batch_size=16, decoder=[None, Interrupting])
     with pytest.warns(UserWarning, match=rf"interrupted after {epochs} epochs; it can be used"):
         est.fit(X)
     assert est.n_iter_ == epochs
@@ -198,20 +199,20 @@ def test_an_interrupt_leaves_a_usable_estimator(cls, after, epochs):
 @every_estimator
 def test_a_budget_that_is_too_small_is_told(cls):
     X = data()
-    slow = cls(**QUICK, max_iter=20, learning_rate="constant", learning_rate_init=1e-3)
+    slow = small(cls, **QUICK, max_iter=20, learning_rate="constant", learning_rate_init=1e-3)
     with pytest.warns(ConvergenceWarning, match="still falling when max_iter=20 epochs were over"):
         slow.fit(X)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        cls(**QUICK, max_iter=200).fit(X)
-        cls(**QUICK).fit(X)
+        small(cls, **QUICK, max_iter=200).fit(X)
+        small(cls, **QUICK).fit(X)
 
 
 @every_estimator
 def test_small_tables_of_doubles_train_in_double_precision(cls):
     def trained_in(n, kind, **parameters):
         X = [x.astype(kind) for x in data(n)]
-        est = cls(**QUICK, max_iter=1, **parameters).fit(X)
+        est = small(cls, **QUICK, max_iter=1, **parameters).fit(X)
         return next(est.model_.parameters()).dtype
 
     assert trained_in(999, np.float64) is torch.float64
@@ -252,13 +253,13 @@ def test_callbacks_follow_the_epochs(cls):
     pytest.importorskip("sklearn.callback", reason="came with scikit-learn 1.9")
     X, make = Modalities(data()), {**QUICK, "learning_rate": "constant"}
     recorder = Recorder()
-    est = cls(**make, max_iter=3).set_callbacks(recorder).fit(X)
-    scores = [cls(**make, max_iter=n).fit(X).score(X) for n in (1, 2, 3)]
+    est = small(cls, **make, max_iter=3).set_callbacks(recorder).fit(X)
+    scores = [small(cls, **make, max_iter=n).fit(X).score(X) for n in (1, 2, 3)]
     epochs = [("epoch begins", round(score, 6), "epoch ends") for score in scores]
     expected = ["setup", "fit begins", *chain(*epochs), "fit ends", "teardown"]
     assert recorder.seen == expected
     assert est.score(X) == scores[-1]
-    stopped = cls(**make, max_iter=50).set_callbacks(Recorder(stop_after=2)).fit(X)
+    stopped = small(cls, **make, max_iter=50).set_callbacks(Recorder(stop_after=2)).fit(X)
     assert stopped.n_iter_ == 2
 
 
@@ -266,7 +267,7 @@ def test_callbacks_follow_the_epochs(cls):
 def test_callbacks_are_taken_down_when_fit_fails(cls):
     pytest.importorskip("sklearn.callback", reason="came with scikit-learn 1.9")
     recorder = Recorder()
-    est = cls(**QUICK, learning_rate="constant", learning_rate_init=1e30, dtype="float32")
+    est = small(cls, **QUICK, learning_rate="constant", learning_rate_init=1e30, dtype="float32")
     with pytest.raises(FloatingPointError):
         est.set_callbacks(recorder).fit(data())
     assert recorder.seen[-1] == "teardown"
@@ -278,12 +279,12 @@ def test_stock_callbacks_work_inside_a_search(cls):
     pytest.importorskip("rich", reason="the progress bar draws with it")
     X, y = Modalities(data()), np.arange(60) % 2
     monitor = callback.ScoringMonitor(scoring={"nats": nats})
-    est = cls(**QUICK, max_iter=2).set_callbacks(monitor)
+    est = small(cls, **QUICK, max_iter=2).set_callbacks(monitor)
     est.fit(X, y)
     log = monitor.get_logs().data_as_pandas
     assert np.isfinite(log["nats"]).all()
     assert len(log) == 3  # two epochs and the whole
-    search = GridSearchCV(cls(**QUICK, max_iter=2), {"latent_dim": [1, 2]}, cv=2)
+    search = GridSearchCV(small(cls, **QUICK, max_iter=2), {"beta": [0.5, 1.0]}, cv=2)
     search.set_callbacks(callback.ProgressBar())
     search.fit(X)
     assert np.isfinite(search.best_score_)

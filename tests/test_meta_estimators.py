@@ -20,6 +20,7 @@ from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from small import small
 from tools import (
     BY_KIND,
     EXCEPTIONS,
@@ -62,7 +63,7 @@ def cases():
 
 @functools.cache
 def run(cls, tool, form, holes):
-    vae = cls(**FAST, modalities=CUTS.get(form))
+    vae = small(cls, **FAST, modalities=CUTS.get(form))
     return np.asarray(TOOLS[tool](vae, build(form, holes), Y), dtype=float)
 
 
@@ -119,7 +120,7 @@ def test_a_search_scores_containers_and_tables_alike(cls, holes):
     scores = []
     for form in FORMS:
         found = ms.GridSearchCV(
-            cls(**FAST, modalities=CUTS.get(form)), GRID, cv=3, scoring=scorers, refit=False
+            small(cls, **FAST, modalities=CUTS.get(form)), GRID, cv=3, scoring=scorers, refit=False
         )
         scores.append(split_scores(found.fit(build(form, holes), Y)))
     assert scores[0].shape == (3 * len(scorers), 2)
@@ -130,7 +131,7 @@ def test_a_search_scores_containers_and_tables_alike(cls, holes):
 
 def searched(cls=MVAE, **how):
     """A fitted search over a pipeline, on a container with holes."""
-    pipeline = make_pipeline(PerModality(StandardScaler()), cls(**FAST))
+    pipeline = make_pipeline(PerModality(StandardScaler()), small(cls, **FAST))
     grid = {f"{cls.__name__.lower()}__{key}": values for key, values in GRID.items()}
     search = ms.GridSearchCV(pipeline, grid, cv=2, error_score="raise", **how)
     return search.fit(build("modalities of arrays", "both"))
@@ -190,7 +191,8 @@ def routing():
 
 
 def weighted(cls=MVAE):
-    return cls(**FAST).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+    est = small(cls, **FAST).set_fit_request(sample_weight=True)
+    return est.set_score_request(sample_weight=True)
 
 
 @pytest.mark.usefixtures("routing")
@@ -205,7 +207,7 @@ def test_weights_are_routed_through_a_search_and_a_pipeline(cls):
 
     def by_hand(train):
         scaled = clone(scaler).fit(X[train])
-        vae = cls(**FAST).fit(scaled.transform(X[train]), sample_weight=WEIGHTS[train])
+        vae = small(cls, **FAST).fit(scaled.transform(X[train]), sample_weight=WEIGHTS[train])
         return scaled, vae
 
     for k, (train, test) in enumerate(ms.KFold(3).split(X)):
@@ -214,7 +216,7 @@ def test_weights_are_routed_through_a_search_and_a_pipeline(cls):
         assert search.cv_results_[f"split{k}_test_score"] == score
     scaled, vae = by_hand(np.arange(len(X)))
     np.testing.assert_array_equal(search.transform(X), vae.transform(scaled.transform(X)))
-    ignored = cls(**FAST).fit(scaled.transform(X))
+    ignored = small(cls, **FAST).fit(scaled.transform(X))
     assert not np.allclose(search.transform(X), ignored.transform(scaled.transform(X)))
 
 
@@ -235,7 +237,7 @@ def test_weights_are_routed_to_a_step_before_a_classifier():
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_weights_that_nobody_asked_for_are_refused(cls):
     X = build("modalities of arrays", "both")
-    for model in (cls(**FAST), make_pipeline(cls(**FAST))):
+    for model in (small(cls, **FAST), make_pipeline(small(cls, **FAST))):
         with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
             ms.GridSearchCV(model, {}, cv=2, error_score="raise").fit(X, sample_weight=WEIGHTS)
 

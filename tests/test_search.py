@@ -6,6 +6,7 @@ from sklearn.feature_selection import SelectKBest, f_classif
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
+from small import small
 
 from skpoe import MVAE, Modalities, all_estimators
 
@@ -24,10 +25,11 @@ def X():
 
 @pytest.mark.parametrize("cls", [cls for _, cls in all_estimators()])
 def test_grid_search_with_missing_modalities(cls, X):
-    search = GridSearchCV(cls(**FAST), {"latent_dim": [2, 8]}, cv=3, n_jobs=2)
+    search = GridSearchCV(small(cls, **FAST), {"hidden_layer_sizes": [(4,), (8,)]}, cv=3, n_jobs=2)
     search.fit(Modalities(X))
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    assert search.best_estimator_.latent_dim_ == search.best_params_["latent_dim"]
+    best = search.best_params_["hidden_layer_sizes"]
+    assert search.best_estimator_.hidden_layer_sizes == best
     filled = search.best_estimator_.predict_missing(X)
     assert all(np.isfinite(x).all() for x in filled)
 

@@ -30,7 +30,7 @@ from skpoe import PerModality
 from skpoe.model_selection import MissingnessSplit
 from skpoe.scorers import ConditionalLogLikelihood, CrossModal, LatentProbe, LogLikelihood
 
-GRID = {"latent_dim": [1, 2]}
+GRID = {"activation": ["relu", "tanh"]}
 TARGETS = np.column_stack([TARGET, Y])
 SCORERS = {
     "LogLikelihood": LogLikelihood(),
@@ -65,7 +65,7 @@ def regressor(vae):
 
 
 def two(make, vae):
-    return [("a", make(vae)), ("b", make(clone(vae).set_params(latent_dim=1)))]
+    return [("a", make(vae)), ("b", make(clone(vae).set_params(activation="tanh")))]
 
 
 def splits(name):
@@ -165,7 +165,7 @@ def optuna_study(vae, X, y):
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
     def objective(trial):
-        tried = clone(vae).set_params(latent_dim=trial.suggest_int("latent_dim", 1, 3))
+        tried = clone(vae).set_params(beta=trial.suggest_float("beta", 0.1, 2.0))
         return ms.cross_val_score(tried, X, cv=2, error_score="raise").mean()
 
     sampler = optuna.samplers.RandomSampler(seed=0)
@@ -193,7 +193,10 @@ TOOLS = {
     ),
     "learning_curve": evaluates(ms.learning_curve, train_sizes=[0.5, 1.0], error_score="raise"),
     "validation_curve": evaluates(
-        ms.validation_curve, param_name="latent_dim", param_range=[1, 2], error_score="raise"
+        ms.validation_curve,
+        param_name="activation",
+        param_range=GRID["activation"],
+        error_score="raise",
     ),
     "permutation_test_score": evaluates(
         ms.permutation_test_score, classifier, n_permutations=2, random_state=0

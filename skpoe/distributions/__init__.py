@@ -9,9 +9,10 @@ from .bessel import (
     mean_shortfall,
     mean_slope,
 )
+from .gamma import gamma_sample
 from .hyperspherical_uniform import HypersphericalUniform, log_area
 from .pathwise import first_accepted
-from .power_spherical import PowerSpherical
+from .power_spherical import PowerSpherical, power_spherical_sample
 from .von_mises_fisher import VonMisesFisher, vmf_kl, vmf_log_prob, vmf_sample
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "PowerSpherical",
     "VonMisesFisher",
     "first_accepted",
+    "gamma_sample",
     "kl_to_uniform",
     "log_area",
     "log_normalizer",
@@ -27,6 +29,7 @@ __all__ = [
     "mean_resultant_length",
     "mean_shortfall",
     "mean_slope",
+    "power_spherical_sample",
     "vmf_kl",
     "vmf_log_prob",
     "vmf_sample",

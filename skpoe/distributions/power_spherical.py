@@ -105,10 +105,8 @@ class PowerSpherical(Distribution):
         one = torch.ones_like(kappa)
         near = Gamma(kappa + half, one, validate_args=False).rsample(shape[: -1 - kappa.ndim])
         far = Gamma(half * one, one, validate_args=False).sample(shape[: -1 - kappa.ndim])
-        # 1 - mu.x by the two gammas: 1 minus their beta would round to 0 for a high concentration
-        q = 2.0 * far / (near + far)
         normals = torch.randn(shape, dtype=self._dtype, device=mu.device)
-        return _ModePath.apply(mu, q, normals).to(self._dtype)
+        return power_spherical_sample(mu, near, far, normals).to(self._dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density in nats of points (..., d), relative to the area of the sphere.
@@ -138,6 +136,34 @@ class PowerSpherical(Distribution):
         loc = self.loc.double()
         loc = loc / torch.linalg.vector_norm(loc, dim=-1, keepdim=True)
         return loc, self.concentration.double()
+
+
+def power_spherical_sample(mu: Tensor, near: Tensor, far: Tensor, normals: Tensor) -> Tensor:
+    """Turn random numbers from outside into Power Spherical draws, differentiably.
+
+    Parameters
+    ----------
+    mu : float64 Tensor of shape (..., d)
+        Modes, of length 1; broadcast with normals.
+    near, far : float64 Tensor of shape (...)
+        Draws of Gamma((d - 1) / 2 + concentration, 1), through which the gradient by the
+        concentration goes, and of Gamma((d - 1) / 2, 1).
+    normals : Tensor of shape (..., d)
+        Standard normal numbers; one vector a draw.
+
+    Returns
+    -------
+    float64 Tensor of the shape of normals
+        Points on the sphere.
+
+    Examples
+    --------
+    >>> mu, one = torch.eye(3).double()[0], torch.tensor(1.0).double()
+    >>> power_spherical_sample(mu, one, one, torch.tensor([7.0, 0.0, 2.0]))
+    tensor([0., 0., 1.], dtype=torch.float64)
+    """
+    # 1 - mu.x by the two gammas: 1 minus their beta would round to 0 for a high concentration
+    return _ModePath.apply(mu, 2.0 * far / (near + far), normals)
 
 
 @register_kl(PowerSpherical, HypersphericalUniform)

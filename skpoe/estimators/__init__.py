@@ -3,8 +3,9 @@
 from .base import BaseVAE
 from .mvae import MVAE
 from .poevae import PoEVAE
+from .spherical_vae import SphericalVAE
 
-__all__ = ["MVAE", "PoEVAE", "all_estimators"]
+__all__ = ["MVAE", "PoEVAE", "SphericalVAE", "all_estimators"]
 
 
 def all_estimators() -> list[tuple[str, type[BaseVAE]]]:
@@ -18,6 +19,6 @@ def all_estimators() -> list[tuple[str, type[BaseVAE]]]:
     --------
     >>> from skpoe import all_estimators
     >>> [name for name, _ in all_estimators()]
-    ['MVAE', 'PoEVAE']
+    ['MVAE', 'PoEVAE', 'SphericalVAE']
     """
-    return [(c.__name__, c) for c in (MVAE, PoEVAE)]
+    return [(c.__name__, c) for c in (MVAE, PoEVAE, SphericalVAE)]

@@ -7,7 +7,6 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -40,10 +39,13 @@ from ..metrics import importance_log_likelihood
 from ..model import MultimodalVAE
 from ..nn import ACTIVATIONS
 from ..objectives import Objective
+from ..posteriors import Family
+from ..priors import Prior
 from ..random import RowNoise, row_keys
 from ..threads import limit_threads
+from .double import double_of
 from .fitting import Fitting, all_or_nothing, check_support, draw_seed
-from .pieces import Pieces
+from .pieces import Pieces, gaussian_space
 
 # numbers that one chunk of a prediction may hold at once in its widest layer
 _CHUNK = 2**20
@@ -90,6 +92,11 @@ class BaseVAE(
     }
 
     _auto_covariance = "diag"
+
+    def _latent_space(self, n_features: int) -> tuple[Family, Prior]:
+        """Say where z lives: the family of its posteriors, and its prior."""
+        covariance = self._auto_covariance if self.covariance == "auto" else self.covariance
+        return gaussian_space(self.latent_dim, covariance, n_features)
 
     @abstractmethod
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
@@ -343,8 +350,8 @@ class BaseVAE(
         """
         model, _, _ = self._model_for(source.dtype)
         widest = max(*self._layout.widths, *self.hidden_layer_sizes, self.latent_dim_)
-        matrices = self.latent_dim_**2 if self.covariance != "diag" else 1
-        size = max(1, _CHUNK // max(widest * n_draws, matrices))
+        held = model.strategy.family.n_held(self.latent_dim_)
+        size = max(1, _CHUNK // max(widest * n_draws, held))
         results: list[np.ndarray] = []
         with torch.no_grad(), limit_threads(self.n_threads):
             for start in range(0, len(source), size):
@@ -364,7 +371,7 @@ class BaseVAE(
         """Return the model in the precision of the data, if that is the higher one."""
         parameter = next(self.model_.parameters())
         if dtype == np.float64 and parameter.dtype is torch.float32:
-            return _double_of(self.model_), parameter.device, torch.float64
+            return double_of(self.model_), parameter.device, torch.float64
         return self.model_, parameter.device, parameter.dtype
 
     def __sklearn_tags__(self):
@@ -385,14 +392,3 @@ class BaseVAE(
         if model is not None and next(model.parameters()).device.type != "cpu":
             state = {**state, "model_": copy.deepcopy(model).cpu()}
         return state
-
-
-# copies in double precision of models that were asked for them, for as long as the models live
-_doubles: WeakKeyDictionary[nn.Module, tuple[list[int], nn.Module]] = WeakKeyDictionary()
-
-
-def _double_of(model: MultimodalVAE) -> MultimodalVAE:
-    versions = [parameter._version for parameter in model.parameters()]
-    if model not in _doubles or _doubles[model][0] != versions:  # changed in place since
-        _doubles[model] = versions, copy.deepcopy(model).double()
-    return _doubles[model][1]

@@ -21,6 +21,14 @@ from ..subsets import Subsets
 _COVARIANCES: dict[str, type[Family]] = {"diag": DiagonalGaussian, "full": FullGaussian}
 
 
+def gaussian_space(
+    latent_dim: int | str, covariance: str, n_features: int
+) -> tuple[Family, StandardGaussian]:
+    """Read ``latent_dim`` and ``covariance``, "diag" or "full"."""
+    size = min(64, -(-n_features // 2)) if isinstance(latent_dim, str) else int(latent_dim)
+    return _COVARIANCES[covariance](), StandardGaussian(size)
+
+
 def make_likelihoods(likelihood: Any, names: Sequence[str]) -> list[Likelihood]:
     """Read the ``likelihood`` parameter: one for all, or a list or dict, one a modality."""
     chosen = _per_modality(likelihood, names, "likelihood")
@@ -80,15 +88,8 @@ class Pieces:
         seed: int,
     ) -> None:
         self.names, self.widths, self.likelihoods = names, widths, likelihoods
-        self.latent_dim: int = (
-            min(64, -(-sum(widths) // 2))
-            if estimator.latent_dim == "auto"
-            else int(estimator.latent_dim)
-        )
-        covariance = estimator.covariance
-        self.family = _COVARIANCES[
-            estimator._auto_covariance if covariance == "auto" else covariance
-        ]()
+        self.family, self.prior = estimator._latent_space(sum(widths))
+        self.latent_dim = self.prior.latent_dim
         self._estimator = estimator
         self._generator = torch.Generator().manual_seed(seed)
         self._seed = seed
@@ -111,7 +112,7 @@ class Pieces:
         """Compose a model whose posterior is the product of all experts and the prior."""
         return MultimodalVAE(
             ProductOfExperts(self.family, self.encoders(), self.latent_dim),
-            StandardGaussian(self.latent_dim),
+            self.prior,
             self.decoders(),
             self.likelihoods,
             Subsets.full(len(self.widths)),

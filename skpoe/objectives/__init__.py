@@ -3,8 +3,14 @@
 from .aligned_elbo import AlignedELBO
 from .base import Objective
 from .elbo import ELBO
+from .iwae import IWAE
 from .subset_elbo import SubsetELBO
 
-OBJECTIVES = {"elbo": ELBO, "subset_elbo": SubsetELBO, "aligned_elbo": AlignedELBO}
+OBJECTIVES = {
+    "elbo": ELBO,
+    "iwae": IWAE,
+    "subset_elbo": SubsetELBO,
+    "aligned_elbo": AlignedELBO,
+}
 
-__all__ = ["ELBO", "OBJECTIVES", "AlignedELBO", "Objective", "SubsetELBO"]
+__all__ = ["ELBO", "IWAE", "OBJECTIVES", "AlignedELBO", "Objective", "SubsetELBO"]

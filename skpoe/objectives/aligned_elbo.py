@@ -10,6 +10,7 @@ from ..model import MultimodalVAE
 from ..random import RowNoise
 from ..subsets import sample_within
 from .base import Objective
+from .elbo import ELBO
 
 
 class AlignedELBO(Objective):
@@ -34,6 +35,8 @@ class AlignedELBO(Objective):
         self, model: MultimodalVAE, batch: Batch, noise: RowNoise, kl_weight: float = 1.0
     ) -> Tensor:
         observed = batch.observed
+        if observed.shape[1] == 1:  # one modality has no parts: this is its ELBO
+            return ELBO(self.beta, self.n_samples)(model, batch, noise, kl_weight)
         uniform = noise.fold("subsets").uniform(1, event=observed.shape[1] + 1)
         part = sample_within(observed, uniform, lowest=1, below_all=1)
         splits = part.any(-1)  # (1, N): a row that shows one modality has no proper subset

@@ -3,9 +3,14 @@
 from .base import Family, Params
 from .diagonal_gaussian import DiagonalGaussian
 from .full_gaussian import FullGaussian
+from .power_spherical import PowerSpherical
 from .subset_posterior import SubsetPosterior
+from .von_mises_fisher import VonMisesFisher
 
-FAMILIES = {family.name: family for family in (DiagonalGaussian, FullGaussian)}
+FAMILIES = {
+    family.name: family
+    for family in (DiagonalGaussian, FullGaussian, VonMisesFisher, PowerSpherical)
+}
 
 __all__ = [
     "FAMILIES",
@@ -13,5 +18,7 @@ __all__ = [
     "Family",
     "FullGaussian",
     "Params",
+    "PowerSpherical",
     "SubsetPosterior",
+    "VonMisesFisher",
 ]

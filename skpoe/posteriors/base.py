@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,6 +30,10 @@ class Family(ABC):
     def n_shared(self, latent_dim: int) -> int:
         """How many learned numbers an expert shares between all rows."""
         return 0
+
+    def n_held(self, latent_dim: int) -> int:
+        """How many numbers a posterior and its draws hold a row, to say how many fit in memory."""
+        return latent_dim
 
     @abstractmethod
     def experts(self, raw: Tensor, shared: Tensor | None) -> Params:
@@ -60,13 +65,17 @@ class Family(ABC):
     def product(self, experts: Params, membership: Tensor) -> Params:
         """Multiply the experts in each subset; membership is (S, N, M) bool."""
 
-    def noise(self, source: RowNoise, n_draws: int, params: Params) -> Tensor:
+    def noise(self, source: RowNoise, n_draws: int, params: Params) -> Any:
         """Draw what :meth:`rsample` turns into n_draws samples: normal numbers (K, S, N, D)."""
         mean = self.mean(params)
         return source.normal(n_draws, len(mean), event=mean.shape[-1], dtype=mean.dtype)
 
+    def mirror(self, noise: Any) -> Any:
+        """Add the noise of draws on the other side of the mean: (2 K, ...)."""
+        return torch.cat([noise, -noise])
+
     @abstractmethod
-    def rsample(self, params: Params, noise: Tensor) -> Tensor:
+    def rsample(self, params: Params, noise: Any) -> Tensor:
         """Map noise to z, shape (K, S, N, D), differentiably; pure."""
 
     @abstractmethod
@@ -80,3 +89,7 @@ class Family(ABC):
     @abstractmethod
     def mean(self, params: Params) -> Tensor:
         """Mean of z, shape (S, N, D)."""
+
+    def place(self, mean: Tensor) -> Tensor:
+        """Take a mean, (..., D), to where z lives; as it is, unless z lives on a surface."""
+        return mean

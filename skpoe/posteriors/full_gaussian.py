@@ -34,6 +34,9 @@ class FullGaussian(Family):
     def n_shared(self, latent_dim: int) -> int:
         return latent_dim**2
 
+    def n_held(self, latent_dim: int) -> int:
+        return latent_dim**2
+
     def experts(self, raw: Tensor, shared: Tensor | None = None) -> Params:
         if shared is None:
             raise ValueError(

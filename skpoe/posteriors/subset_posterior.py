@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ..random import RowNoise
@@ -46,7 +45,7 @@ class SubsetPosterior:
         half = -(-n_draws // 2) if antithetic else n_draws
         source = self.family.noise(noise, half, self.params)
         if antithetic:
-            source = torch.cat([source, -source])
+            source = self.family.mirror(source)
         return self.family.rsample(self.params, source)
 
     def component_log_prob(self, z: Tensor) -> Tensor:
@@ -72,7 +71,7 @@ class SubsetPosterior:
         return (self.log_weights.exp().to(value.dtype) * value).sum(-2)
 
     def mean(self) -> Tensor:
-        """Mean of the mixture: (N, D)."""
+        """Mean of the mixture, where z lives: (N, D)."""
         weights = self.log_weights.exp()[..., None]
         means = self.family.mean(self.params)
-        return (weights.to(means.dtype) * means).sum(0)
+        return self.family.place((weights.to(means.dtype) * means).sum(0))
