@@ -74,9 +74,7 @@ def test_check_power_spherical(estimator, check):
 
 def test_aligned_is_the_elbo_with_one_modality():
     _, (x, _) = circle(60)
-    one, other = (
-        SphericalVAE(objective=name, **FAST).fit(x) for name in ("elbo", "aligned_elbo")
-    )
+    one, other = (SphericalVAE(objective=name, **FAST).fit(x) for name in ("elbo", "aligned_elbo"))
     assert one.loss_curve_ == other.loss_curve_
 
 
