@@ -312,5 +312,6 @@ def test_what_passes_per_modality_is_not_read(make):
 
 
 def test_reprs_are_short_and_do_not_read_files(make):
-    assert repr(beside(make("h5py"))) == "Modalities(60 samples, a: 5 float64, b: 3 float64)"
+    text = "Modalities(60 samples, a: 5 float64, b: 3 float64 (25.0% missing))"
+    assert repr(beside(make("h5py"))) == text
     assert repr(beside(dense())).startswith("Modalities(60 samples, a: 5 float64 (")

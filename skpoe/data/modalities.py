@@ -350,18 +350,13 @@ class Modalities:
 
     def _about(self) -> list[tuple[str, int | None, str, str]]:
         """Name, width, dtypes and share of missing entries of each modality, for people."""
-        size = sum(np.prod(t.shape) for t in self._tables.values() if t is not None)
-        stored = any(tables.is_store(t) or tables.is_mapped(t) for t in self._tables.values())
-        counts = None if stored or size > _COUNTED else self._n_missing().sum(0)
         about = []
-        for m, (name, table) in enumerate(self._tables.items()):
-            width = self._widths[name]
+        for name, table in self._tables.items():
+            width, size = self._widths[name], len(self) * (self._widths[name] or 0)
             kinds = [] if table is None else list(dict.fromkeys(map(str, tables.dtypes(table))))
-            share = (
-                ""
-                if counts is None or not width or not len(self)
-                else (f"{counts[m] / (len(self) * width):.1%}")
-            )
+            stored = tables.is_store(table) or tables.is_mapped(table)
+            counts = 0 < size <= _COUNTED and not stored
+            share = f"{self.select([name])._n_missing().sum() / size:.1%}" if counts else ""
             about.append((name, width, "/".join(kinds) or "nothing", share))
         return about
 
