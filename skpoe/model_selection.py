@@ -149,7 +149,7 @@ def _patterns(X: Any) -> np.ndarray:
     """Return a number of what each row shows, shape (n_samples,)."""
     if is_multimodal(X):
         # a modality that is None is missing in all rows, which tells no two of them apart
-        shown = Modalities(X).observed
+        shown = (X if isinstance(X, Modalities) else Modalities(X)).observed
     else:
         shown = ~np.asarray(pd.isna(Modalities(named_tables(X))["X"]))
     bits = np.packbits(shown, axis=1)

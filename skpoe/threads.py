@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 
 _lock = threading.Lock()
+_mine = threading.local()
 # how many blocks are inside at this moment, and the setting that the first of them found
 _inside, _before = 0, 0
 
@@ -27,10 +28,13 @@ def limit_threads(n_threads: int | None) -> Iterator[None]:
         if not _inside:
             _before = torch.get_num_threads()
         _inside += 1
+    before = getattr(_mine, "limit", None)
+    _mine.limit = n_threads
     torch.set_num_threads(n_threads)
     try:
         yield
     finally:
         with _lock:
             _inside -= 1
-            torch.set_num_threads(_before)
+            _mine.limit = before
+            torch.set_num_threads(_before if before is None else before)

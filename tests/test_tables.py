@@ -315,3 +315,61 @@ def test_reprs_are_short_and_do_not_read_files(make):
     text = "Modalities(60 samples, a: 5 float64, b: 3 float64 (25.0% missing))"
     assert repr(beside(make("h5py"))) == text
     assert repr(beside(dense())).startswith("Modalities(60 samples, a: 5 float64 (")
+
+
+def test_a_masked_array_keeps_its_own_mask_under_another():
+    inner = np.ma.masked_equal(np.array([[1, -9], [-9, 2], [3, 4]]), -9)
+    X = Modalities({"a": inner}, mask={"a": np.array([True, True, False])})
+    nan = np.nan
+    np.testing.assert_array_equal(X.to_numpy(), [[1, nan], [nan, 2], [nan, nan]])
+
+
+def test_row_numbers_of_any_integer_kind():
+    X = Modalities({"a": np.arange(240.0)[:, None]})
+    assert X[::2][np.array([100], np.int8)]["a"] == 200
+    assert X[np.array([1, 200], np.uint8)]["a"].tolist() == [[1], [200]]
+    assert X[::-1][np.array([1], np.uint64)]["a"] == 238
+    assert X[::-1][240:]["a"].shape == (0, 1)
+    with pytest.raises(IndexError, match="indexed by rows"):
+        X[[1, 2, 3]][[[0, 1], [1, 2]]]
+
+
+def test_entries_that_are_stored_twice_are_one_entry():
+    nan = np.nan
+    twice = scipy.sparse.csr_array(([nan, nan, 1.0, 1.0], [0, 0, 1, 1], [0, 2, 4]), shape=(2, 2))
+    X = Modalities({"a": twice, "b": np.ones((2, 1))})
+    np.testing.assert_array_equal(X.observed[:, 0], [True, True])
+    est = MVAE(**FAST).fit(Modalities({"a": twice.toarray(), "b": np.ones((2, 1))}))
+    expected = est.predict_missing({"a": twice.toarray(), "b": np.ones((2, 1))})["a"]
+    found = est.predict_missing({"a": twice, "b": np.ones((2, 1))})["a"].toarray()
+    np.testing.assert_array_equal(found, expected)
+    assert twice.nnz == 4
+
+
+def test_frames_without_labels_get_those_of_the_others():
+    X = Modalities(
+        {"a": pd.DataFrame({"x": [1.0, 2, 3]}, list("uvw")), "b": pd.DataFrame([4.0, 5, 6])}
+    )
+    both = Modalities.concat([X[[2, 0]], X[[1]]])
+    assert both["b"].index.tolist() == ["w", "u", "v"]
+    est = MVAE(**FAST).fit(X)
+    assert est.predict_missing(X[[2, 0, 1]])["b"].index.tolist() == ["w", "u", "v"]
+
+
+def test_a_mask_that_is_a_frame_goes_by_name():
+    mask = pd.DataFrame({"b": [True, True], "a": [False, True]})
+    X = Modalities({"a": np.ones((2, 1)), "b": np.ones((2, 1))}, mask=mask)
+    assert X.observed.tolist() == [[False, True], [True, True]]
+
+
+def test_a_pickle_of_hidden_rows_is_small():
+    X = Modalities({"a": scipy.sparse.csr_array((1000, 5000))}, mask={"a": np.arange(1000) < 10})
+    assert len(pickle.dumps(X[:999])) < 50_000
+
+
+def test_a_file_that_is_open_for_writing_is_not_sent(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a"] = np.ones((4, 2))
+        with pytest.raises(pickle.PicklingError, match="with mode 'r'"):
+            pickle.dumps(Modalities({"a": file["a"]}))

@@ -1,4 +1,5 @@
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -92,13 +93,33 @@ def test_threads_are_given_back():
     assert torch.get_num_threads() == before
 
 
-def test_overlapping_limits_give_back_what_the_first_found():
+def test_overlapping_limits_of_threads_give_back_what_the_first_found():
+    before, inside, go_on = torch.get_num_threads(), threading.Event(), threading.Event()
+
+    def other():
+        with limit_threads(before + 2):
+            inside.set()
+            go_on.wait()
+
+    thread = threading.Thread(target=other)
+    with limit_threads(before + 1):
+        thread.start()
+        inside.wait()
+    go_on.set()
+    thread.join()
+    found = []
+    fresh = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    fresh.start()
+    fresh.join()
+    assert found == [before]
+
+
+def test_nested_limits_hold_until_their_end():
     before = torch.get_num_threads()
-    first, second = limit_threads(before + 1), limit_threads(before + 2)
-    first.__enter__()
-    second.__enter__()
-    first.__exit__(None, None, None)
-    second.__exit__(None, None, None)
+    with limit_threads(before + 1):
+        with limit_threads(before + 2):
+            pass
+        assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
 
 

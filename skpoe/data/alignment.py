@@ -48,8 +48,11 @@ def read_shapes(
     return {name: widths[name] for name in data}, next(iter(lengths.values()))
 
 
-def check_indexes(data: Mapping[str, Any]) -> None:
-    """Refuse DataFrames whose rows are about different things, or in different orders."""
+def check_indexes(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuse DataFrames whose rows are about different things, or in different orders.
+
+    Those without labels get those of the others, so that parts of both still agree.
+    """
     first: tuple[str, pd.Index] | None = None
     for name, table in data.items():
         if not isinstance(table, pd.DataFrame) or isinstance(table.index, pd.RangeIndex):
@@ -61,18 +64,23 @@ def check_indexes(data: Mapping[str, Any]) -> None:
                 "which a modality is not measured become NaN."
             )
         first = first or (name, table.index)
+    if first is None:
+        return dict(data)
+    return {n: t.set_axis(first[1]) if tables.is_frame(t) else t for n, t in data.items()}
 
 
 def read_mask(mask: Any, names: Sequence[str], n_samples: int) -> dict[str, np.ndarray]:
     """Bring a mask to one bool (N,) for each modality that has one."""
     if mask is None:
         return {}
+    if tables.is_frame(mask):
+        mask = {name: mask[name] for name in mask}
     if isinstance(mask, Mapping):
         if unknown := [name for name in mask if name not in names]:
             raise ValueError(f"mask names {unknown}, which are not in the data.")
-        shown = {name: np.asarray(part) for name, part in mask.items()}
+        shown = {name: np.array(part) for name, part in mask.items()}
     else:
-        array = np.asarray(mask)
+        array = np.array(mask)
         if array.ndim != 2 or array.shape[1] != len(names):
             raise ValueError(
                 f"mask must have one column for each of the {len(names)} modalities; got the "

@@ -97,7 +97,7 @@ def _replace(table: Any, array: np.ndarray, missing_only: bool) -> Any:
     if isinstance(table, pd.DataFrame):
         return _replace_frame(table, array, missing_only)
     if tables.is_sparse(table) and missing_only:
-        return _fill_sparse(table.tocsr(copy=True), array)
+        return _fill_sparse(tables.to_csr(table).copy(), array)
     if isinstance(table, torch.Tensor):
         new = _replace(tables.to_array(table), array, missing_only)
         return torch.from_numpy(new).to(device=table.device)
@@ -106,7 +106,7 @@ def _replace(table: Any, array: np.ndarray, missing_only: bool) -> Any:
         return table.copy() if missing_only else array
     if table.dtype.kind != "f":  # objects that hold numbers and None
         table = table.astype(float)
-    return _filled(table, array) if missing_only else array.astype(table.dtype)
+    return _filled(table, array) if missing_only else array.astype(table.dtype, copy=False)
 
 
 def _replace_frame(frame: pd.DataFrame, array: np.ndarray, missing_only: bool) -> pd.DataFrame:
@@ -133,7 +133,7 @@ def _fill_sparse(table: Any, array: np.ndarray) -> Any:
 
 
 def _filled(table: np.ndarray, array: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(table), array, table).astype(table.dtype)
+    return np.where(np.isnan(table), array, table).astype(table.dtype, copy=False)
 
 
 def _replace_column(column: pd.Series, values: np.ndarray, missing: np.ndarray) -> pd.Series:

@@ -78,9 +78,9 @@ class Modalities:
         if not data:
             raise ValueError("There is no modality. Give at least one array or DataFrame.")
         widths, self._n_base = read_shapes(data, n_features or {})
-        check_indexes(data)
+        data = check_indexes(data)
         # rows of any other sparse format cannot be read
-        self._tables = {n: t.tocsr() if tables.is_sparse(t) else t for n, t in data.items()}
+        self._tables = {n: tables.to_csr(t) if tables.is_sparse(t) else t for n, t in data.items()}
         self._widths = widths
         self._rows: Rows = range(self._n_base)
         self._shown = read_mask(mask, self.names, len(self))
@@ -229,8 +229,11 @@ class Modalities:
         X._tables, X._widths, X._shown, X._at = {}, {}, {}, {}
         for name, part in mdata.mod.items():
             table = part.layers[layers[name]] if name in layers else part.X
-            X._tables[name] = table.tocsr() if tables.is_sparse(table) else table
+            X._tables[name] = tables.to_csr(table) if tables.is_sparse(table) else table
             X._widths[name] = table.shape[1]
+            if not table.shape[0]:  # no cell has it
+                X._tables[name] = None
+                continue
             at = part.obs_names.get_indexer(mdata.obs_names)
             X._at[name], X._shown[name] = np.maximum(at, 0), at >= 0
         return X
@@ -319,7 +322,9 @@ class Modalities:
         part = self
         if not tables.is_all(self._rows, self._n_base):
             here = [n for n, t in self._tables.items() if t is not None and not tables.is_store(t)]
-            part = self._rebased({name: self._table(name) for name in here})
+            given = {n: tables.take(self._tables[n], self._where(n)) for n in here}
+            part = self._rebased(given)
+            part._shown = {n: tables.take(s, self._rows) for n, s in self._shown.items()}
         frozen = {name: tables.freeze(table) for name, table in part._tables.items()}
         return {**part.__dict__, "_tables": frozen}
 

@@ -5,6 +5,8 @@ Optional packages are never imported here: a table that came from h5py or zarr b
 
 from __future__ import annotations
 
+import os
+import pickle
 import warnings
 from typing import Any
 
@@ -45,6 +47,15 @@ def is_elsewhere(table: Any) -> bool:
     return is_sparse(table) or is_store(table) or is_mapped(table)
 
 
+def to_csr(table: Any) -> Any:
+    """Bring a sparse table to CSR with each entry once; the caller's is not changed."""
+    csr = table.tocsr()
+    if not csr.has_canonical_format:
+        csr = csr.copy()
+        csr.sum_duplicates()
+    return csr
+
+
 def dtypes(table: Any) -> list[np.dtype]:
     """Dtypes of the columns, or the one of all; object for those that numpy does not know."""
     if is_frame(table):
@@ -63,9 +74,9 @@ def compose(rows: Rows, key: Any) -> Rows:
     """Find rows of rows."""
     if isinstance(key, slice):
         return rows[key]
-    key = np.asarray(key, dtype=np.intp if len(key) == 0 else None)
-    if not isinstance(rows, range):
-        return rows[key]
+    key = np.asarray(key)
+    if key.size == 0 and key.ndim == 1:
+        key = key.astype(np.intp)
     if key.dtype == bool:
         if key.shape != (len(rows),):
             raise IndexError(f"The mask has shape {key.shape} for {len(rows)} samples.")
@@ -74,7 +85,9 @@ def compose(rows: Rows, key: Any) -> Rows:
         raise IndexError("Modalities are indexed by rows, or by the name of a modality.")
     if key.size and not (-len(rows) <= key.min() and key.max() < len(rows)):
         raise IndexError(f"Rows are out of range for {len(rows)} samples.")
-    return rows.start + rows.step * np.where(key < 0, key + len(rows), key)
+    key = key.astype(np.intp, copy=False)
+    key = np.where(key < 0, key + len(rows), key)
+    return rows.start + rows.step * key if isinstance(rows, range) else rows[key]
 
 
 def take(table: Any, rows: Rows) -> Any:
@@ -82,6 +95,7 @@ def take(table: Any, rows: Rows) -> Any:
     if isinstance(rows, range):
         if is_all(rows, table.shape[0]):
             return table
+        rows = rows if len(rows) else range(0)
         if rows.step > 0 or isinstance(table, np.ndarray):
             stop = rows.stop if rows.stop >= 0 else None
             rows = slice(rows.start, stop, rows.step)
@@ -112,20 +126,27 @@ def hide(table: Any, shown: np.ndarray) -> Any:
     if is_frame(table):
         return table.where(np.broadcast_to(shown[:, None], table.shape))
     if isinstance(table, torch.Tensor):
-        here = torch.as_tensor(shown, device=table.device)[:, None]
-        return torch.where(here, table, torch.nan)
+        here = torch.as_tensor(shown.copy(), device=table.device)[:, None]
+        numbers = table.is_floating_point() or table.is_complex()
+        return torch.where(here, table if numbers else table.double(), torch.nan)
     if is_sparse(table):
         return _hide_sparse(table, shown)
-    return np.where(shown[:, None], table, np.nan).astype(
-        table.dtype if table.dtype.kind in "fO" else float
-    )
+    table = unmask(table)
+    hidden = np.array(table, dtype=_with_nan(table.dtype))
+    hidden[~shown] = np.nan
+    return hidden
+
+
+def _with_nan(dtype: np.dtype) -> np.dtype:
+    """Find the dtype that holds NaN too."""
+    return dtype if dtype.kind in "fc" else np.dtype(float if dtype.kind in "biu" else object)
 
 
 def _hide_sparse(table: Any, shown: np.ndarray) -> Any:
     """Write whole rows of NaN into a CSR table without making the others dense."""
     n_features = table.shape[1]
     lengths = np.where(shown, np.diff(table.indptr), n_features)
-    kind = table.dtype if table.dtype.kind == "f" else np.dtype(float)
+    kind = _with_nan(table.dtype)
     kept = np.repeat(shown, lengths)
     data = np.full(lengths.sum(), np.nan, dtype=kind)
     indices = np.empty(lengths.sum(), dtype=table.indices.dtype)
@@ -174,7 +195,14 @@ def freeze(table: Any) -> Any:
     if isinstance(table, torch.Tensor) and table.device.type == "cpu":
         return _Frozen("torch", to_array(table), table.dtype)
     if type(table).__module__.startswith("h5py"):
-        return _Frozen("h5py", table.file.filename, table.name)
+        if table.file.mode != "r" or not os.path.exists(table.file.filename):
+            raise pickle.PicklingError(
+                f"The dataset {table.name!r} of h5py is pickled by its path, to be read "
+                "elsewhere: open a file that lies on disk with mode 'r'."
+            )
+        return _Frozen("h5py", os.path.abspath(table.file.filename), table.name)
+    if is_mapped(table) and min(table.strides) < 0:  # joblib maps such a view from its wrong end
+        return np.array(table)
     return table
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
@@ -213,6 +214,8 @@ def _read_table(estimator: Any, X: Any, known: Layout | None) -> tuple[Source, L
             f"X is one table, but {name} was fitted on {len(known.names)} modalities "
             f"{list(known.names)}. Pass them the same way: a list, a dict or skpoe.Modalities."
         )
+    if isinstance(X, torch.Tensor):
+        X = tables.to_array(X)
     is_frame = isinstance(X, pd.DataFrame)
     if is_frame and isinstance(X.columns, pd.MultiIndex):
         raise ValueError(

@@ -12,7 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from ..data.validation import is_multimodal
-from .missingness import drop_entries, drop_modalities
+from .missingness import drop_entries, drop_modalities, named_tables
 
 __all__ = ["DropEntries", "DropModalities"]
 
@@ -53,6 +53,8 @@ class _Drop(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         """Hold one table against that of fit, if there was one; several are checked in use."""
         if is_multimodal(X):
             return X
+        if isinstance(X, np.ma.MaskedArray):
+            named_tables(X)  # refuses it, and says what to do
         seen = reset or hasattr(self, "n_features_in_")
         how = {"dtype": None, "ensure_all_finite": "allow-nan"}
         table = validate_data(self, X, reset=reset, **how) if seen else check_array(X, **how)

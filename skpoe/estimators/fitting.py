@@ -60,7 +60,6 @@ class Fitting:
         estimator = self.estimator
         known = estimator._layout if self.goes_on else None
         source, layout = read(estimator, X, known)
-        source, weights = _weigh(source, sample_weight)
         likelihoods = (
             list(estimator.model_.likelihoods)
             if self.goes_on
@@ -68,6 +67,7 @@ class Fitting:
         )
         for rows in source.chunks():
             check_support(likelihoods, layout.names, source[rows], rows.start)
+        source, weights = _weigh(source, sample_weight)
         with limit_threads(estimator.n_threads):
             weight = torch.from_numpy(weights)
             if self.goes_on:
