@@ -332,9 +332,7 @@ def _run(name: str, child: Any, method: Callable, table: Any, y: Any = None) -> 
 
 
 def _with_nan(table: Any) -> np.dtype:
-    """Find the dtype that holds the values of a table, and NaN."""
-    dtype = getattr(table, "dtype", np.dtype(float))
-    return dtype if dtype.kind in "fc" else np.dtype(float if dtype.kind in "biu" else object)
+    return tables.with_nan(getattr(table, "dtype", np.dtype(float)))
 
 
 def _layout(data: Modalities, changed: Mapping[str, Any]) -> Layout:

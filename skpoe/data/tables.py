@@ -132,12 +132,12 @@ def hide(table: Any, shown: np.ndarray) -> Any:
     if is_sparse(table):
         return _hide_sparse(table, shown)
     table = unmask(table)
-    hidden = np.array(table, dtype=_with_nan(table.dtype))
+    hidden = np.array(table, dtype=with_nan(table.dtype))
     hidden[~shown] = np.nan
     return hidden
 
 
-def _with_nan(dtype: np.dtype) -> np.dtype:
+def with_nan(dtype: np.dtype) -> np.dtype:
     """Find the dtype that holds NaN too."""
     return dtype if dtype.kind in "fc" else np.dtype(float if dtype.kind in "biu" else object)
 
@@ -146,7 +146,7 @@ def _hide_sparse(table: Any, shown: np.ndarray) -> Any:
     """Write whole rows of NaN into a CSR table without making the others dense."""
     n_features = table.shape[1]
     lengths = np.where(shown, np.diff(table.indptr), n_features)
-    kind = _with_nan(table.dtype)
+    kind = with_nan(table.dtype)
     kept = np.repeat(shown, lengths)
     data = np.full(lengths.sum(), np.nan, dtype=kind)
     indices = np.empty(lengths.sum(), dtype=table.indices.dtype)
