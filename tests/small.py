@@ -2,6 +2,15 @@
 
 import inspect
 
+FAST = {
+    "max_iter": 2,
+    "hidden_layer_sizes": (8,),
+    "latent_dim": 2,
+    "n_importance_samples": 4,
+    "random_state": 0,
+    "n_threads": 1,
+}
+
 
 def small(cls, **params):
     """Make an estimator; sizes of the latent space are put in the words of its kind."""

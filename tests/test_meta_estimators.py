@@ -20,7 +20,7 @@ from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from small import small
+from small import FAST, small
 from tools import (
     BY_KIND,
     EXCEPTIONS,
@@ -36,14 +36,6 @@ from skpoe import MVAE, PerModality, all_estimators
 
 DOCS = (Path(__file__).parent.parent / "docs" / "scikit-learn.md").read_text()
 ESTIMATORS = [cls for _, cls in all_estimators()]
-FAST = {
-    "max_iter": 2,
-    "hidden_layer_sizes": (8,),
-    "latent_dim": 2,
-    "n_importance_samples": 4,
-    "random_state": 0,
-    "n_threads": 1,
-}
 # many fits: all holes at once are enough
 SLOW = [
     *[name for name in TOOLS if re.search("Search|LeaveOne|Stacking|Threshold|OneVs", name)],

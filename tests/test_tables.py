@@ -8,21 +8,12 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import torch
-from small import small
+from small import FAST, small
 
 from skpoe import MVAE, Modalities, PerModality, PoEVAE, all_estimators
 from skpoe.data import tables
 from skpoe.data.rows import Streamed
 from skpoe.estimators import fitting
-
-FAST = {
-    "max_iter": 2,
-    "hidden_layer_sizes": (8,),
-    "latent_dim": 2,
-    "n_importance_samples": 4,
-    "random_state": 0,
-    "n_threads": 1,
-}
 
 
 def dense():

@@ -10,8 +10,8 @@ import numpy as np
 from . import tables
 from .modalities import Modalities
 
-# numbers of all modalities together that are read at a time
-_CHUNK = 2**17
+# numbers that are read at a time where all are gone over
+CHUNK = 2**17
 
 
 class Source:
@@ -72,7 +72,7 @@ class Source:
 
     def chunks(self) -> Iterator[slice]:
         """Slices of rows that go over all of them; few enough at a time to be held."""
-        size = max(1, _CHUNK // sum(self.widths))
+        size = max(1, CHUNK // sum(self.widths))
         return (slice(start, start + size) for start in range(0, len(self), size))
 
     def __getitem__(self, rows: slice | np.ndarray) -> list[np.ndarray]:

@@ -16,11 +16,9 @@ from sklearn.utils.validation import validate_data
 from . import tables
 from .layout import Layout, kind_of
 from .modalities import Modalities
-from .source import Source
+from .source import CHUNK, Source
 
 _DTYPES = [np.float64, np.float32]
-# numbers of a table on disk that are checked at a time
-_CHUNK = 2**17
 
 
 def read(estimator: Any, X: Any, known: Layout | None = None) -> tuple[Source, Layout]:
@@ -149,7 +147,7 @@ def _check(table: Any, fits: bool) -> np.ndarray:
 
 def _check_by_chunks(X: Modalities, name: str, fits: bool) -> np.dtype:
     """Check a table that stays where it is, and say in which dtype it is read."""
-    size = max(1, _CHUNK // max(1, X.n_features[name] or 1))
+    size = max(1, CHUNK // max(1, X.n_features[name] or 1))
     dtype = _check(X[:size][name], fits and len(X) < 2).dtype
     for start in range(size, len(X), size):
         _check(X[start : start + size][name], False)

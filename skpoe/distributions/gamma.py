@@ -50,21 +50,19 @@ def gamma_sample(
     with torch.no_grad():
         small = alpha < 1.0
         d = alpha + small.double() - 1.0 / 3.0
-        draw: Tensor | None = None
+        draw, done = torch.zeros_like(d), torch.zeros_like(small)
+        boost = torch.ones_like(d)
         for number in range(max_rounds):
             normals, uniforms = (part.double() for part in source(number))
             v = (1.0 + normals / (9.0 * d).sqrt()).pow(3)
             bound = 0.5 * normals.square() + d - d * v + d * v.clamp(min=1e-300).log()
             accepted = (v > 0.0) & (uniforms[0].log() < bound)
             proposal = d * v.clamp(min=1e-300)
-            if draw is None:
-                done, draw = accepted, proposal
+            draw, done = torch.where(done, draw, proposal), done | accepted
+            if number == 0:
                 boost = torch.where(small, uniforms[1].log() / alpha, 0.0).exp()
-            else:
-                draw, done = torch.where(done, draw, proposal), done | accepted
             if bool(done.all()):
                 break
-        assert draw is not None
     return _Path.apply(alpha, (draw * boost).clamp(min=1e-300))
 
 
