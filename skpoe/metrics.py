@@ -10,11 +10,46 @@ from torch import Tensor
 
 from .data.batch import Batch
 from .model import MultimodalVAE
+from .posteriors import SubsetPosterior
 from .random import RowNoise
+
+# components of a mixture that are drawn from in a prediction; of more, so many are sampled
+_MOST_COMPONENTS = 64
+
+
+def predictive_draws(
+    model: MultimodalVAE,
+    batch: Batch,
+    noise: RowNoise,
+    n_draws: int,
+    *,
+    antithetic: bool = False,
+    membership: tuple[Tensor, Tensor] | None = None,
+) -> tuple[SubsetPosterior, Tensor]:
+    """Draw z from the posterior, the draws dealt out evenly to the components of a mixture.
+
+    Returns
+    -------
+    posterior : SubsetPosterior
+        Of at most 64 components: of a larger mixture, that many are sampled.
+    z : Tensor of shape (K, S, N, D)
+        K is ``n_draws / S``, rounded up.
+    """
+    posterior = model.posterior(batch, *(membership or ()), noise=noise)
+    posterior = posterior.thin(_MOST_COMPONENTS, noise)
+    n_each = -(-n_draws // len(posterior.log_weights))
+    return posterior, posterior.rsample(n_each, noise.fold("predict"), antithetic)
+
+
+def importance_log_weights(
+    model: MultimodalVAE, batch: Batch, posterior: SubsetPosterior, z: Tensor
+) -> Tensor:
+    """Log p(x_O, z) / q(z | x_O) of each draw, q being the mixture: (K, S, N) nats."""
+    return model.log_likelihood(z, batch).sum(-1) + posterior.log_ratio(z)
 
 
 def importance_log_likelihood(
-    model: MultimodalVAE, batch: Batch, noise: RowNoise, n_draws: int, kl_weight: float = 1.0
+    model: MultimodalVAE, batch: Batch, noise: RowNoise, n_draws: int
 ) -> Tensor:
     r"""Importance-weighted lower bound of log p(x_observed), shape (N,), nats.
 
@@ -22,19 +57,17 @@ def importance_log_likelihood(
         \frac{p(x_O \mid z_k) \, p(z_k)}{q(z_k \mid x_O)}, \quad z_k \sim q(z \mid x_O)
 
     A mixture posterior is sampled component by component, each draw weighted by the mixture's
-    density (stratified sampling). With a ``kl_weight`` other than 1 the ratio of prior and
-    posterior is raised to that power, as training with a warm-up does; then it is no bound.
+    density (stratified sampling). Zero in a row that shows nothing.
 
     References
     ----------
     Importance weighted autoencoders (Burda, Grosse & Salakhutdinov, 2016),
     https://arxiv.org/abs/1509.00519, equation 8.
     """
-    posterior = model.posterior(batch)
-    z = posterior.rsample(n_draws, noise.fold("score"))
-    log_ratio = model.prior.log_prob(z) - posterior.mixture_log_prob(z)
-    log_weight = model.log_likelihood(z, batch).sum(-1) + kl_weight * log_ratio  # (K, S, N)
-    return (log_weight.logsumexp(0) + posterior.log_weights).logsumexp(0) - math.log(n_draws)
+    posterior, z = predictive_draws(model, batch, noise, n_draws)
+    log_weight = importance_log_weights(model, batch, posterior, z)
+    bound = (log_weight.logsumexp(0) + posterior.log_weights).logsumexp(0) - math.log(len(z))
+    return bound * batch.observed.any(-1)
 
 
 def conditional_log_likelihood(
@@ -75,11 +108,8 @@ def conditional_log_likelihood(
     # part is bad has a loose bound of log p(given), and would be rewarded for that.
     readable = torch.zeros_like(batch.observed)
     readable[:, list(given)] = True
-    posterior = model.posterior(batch, *model.subsets.within(batch.observed & readable))
-    z = posterior.rsample(n_draws, noise.fold("conditional"))
-    terms = [
-        model.likelihoods[m].log_prob(batch.values[m], batch.masks[m], model.decode(z, m))
-        for m in target
-    ]
-    log_prob = torch.stack(terms).sum(0)  # (K, S, N)
-    return (log_prob.logsumexp(0) + posterior.log_weights).logsumexp(0) - math.log(n_draws)
+    noise = noise.fold("conditional")
+    within = model.subsets.within(batch.observed & readable, noise)
+    posterior, z = predictive_draws(model, batch, noise, n_draws, membership=within)
+    log_prob = torch.stack([model.term(z, batch, m) for m in target]).sum(0)  # (K, S, N)
+    return (log_prob.logsumexp(0) + posterior.log_weights).logsumexp(0) - math.log(len(z))

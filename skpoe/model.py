@@ -1,9 +1,10 @@
-"""The multimodal VAE: six slots and three verbs."""
+"""The multimodal VAE: its slots and three verbs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,8 +12,11 @@ from torch import Tensor, nn
 
 from .data.batch import Batch
 from .likelihoods import Likelihood
+from .nn import Networks, networks_of
 from .posteriors import SubsetPosterior
 from .priors import Prior
+from .private import PrivateLatents
+from .random import RowNoise
 from .strategies import Strategy
 from .subsets import Subsets
 
@@ -27,12 +31,16 @@ class MultimodalVAE(nn.Module):
     strategy : Strategy
         Reads any subset of the modalities.
     prior : Prior
-    decoders : sequence of nn.Module
-        One a modality, (N, D) -> (N, likelihood.n_outputs(F_m)).
+    decoders : Networks, or sequence of nn.Module
+        One a modality, (N, D) -> (N, likelihood.n_outputs(F_m)); with private variables,
+        (N, D + P).
     likelihoods : sequence of Likelihood
         One a modality.
     subsets : Subsets
         The components of the posterior at inference.
+    private : PrivateLatents, default=None
+        Latent variables that belong to one modality each. z is then (K, S, N, D + M * P), the
+        private parts behind the shared one.
     """
 
     # a ModuleList, read as what it holds
@@ -42,24 +50,33 @@ class MultimodalVAE(nn.Module):
         self,
         strategy: Strategy,
         prior: Prior,
-        decoders: Sequence[nn.Module],
+        decoders: Networks | Sequence[nn.Module],
         likelihoods: Sequence[Likelihood],
         subsets: Subsets,
+        private: PrivateLatents | None = None,
     ) -> None:
         super().__init__()
         self.strategy = strategy
         self.prior = prior
-        self.decoders = nn.ModuleList(decoders)
+        prior.bind(strategy)
+        self.private = private
+        self.decoders = networks_of(decoders)
         self.likelihoods = nn.ModuleList(likelihoods)  # type: ignore[assignment]
         self.subsets = subsets
 
     @property
     def latent_dim(self) -> int:
-        """D."""
+        """D: the shared variables."""
         return self.prior.latent_dim
 
     def posterior(
-        self, batch: Batch, membership: Tensor | None = None, log_weights: Tensor | None = None
+        self,
+        batch: Batch,
+        membership: Tensor | None = None,
+        log_weights: Tensor | None = None,
+        *,
+        reach: Tensor | None = None,
+        noise: RowNoise | None = None,
     ) -> SubsetPosterior:
         """Infer z from what each row shows.
 
@@ -67,20 +84,28 @@ class MultimodalVAE(nn.Module):
         ----------
         batch : Batch
             Standardised values.
-        membership : bool Tensor of shape (S, N, M), default=None
+        membership : bool Tensor of shape (S, N, M)
             What each posterior may read; the model's subsets within what is observed when None.
         log_weights : Tensor of shape (S, N), default=None
             Mixture weights that go with ``membership``; equal when None.
+        reach : bool Tensor of shape (S, N, M), default=None
+            Where private variables are inferred; ``membership`` when None.
+        noise : RowNoise, default=None
+            Needed where the model's subsets are sampled.
         """
         family = self.strategy.family
         if membership is None:
-            membership, log_weights = self.subsets.within(batch.observed)
+            membership, log_weights = self.subsets.within(batch.observed, noise)
         elif log_weights is None:
             equal = -math.log(len(membership))
             log_weights = torch.full(membership.shape[:2], equal, device=membership.device)
-        natural = self.prior.natural()
-        params = self.strategy(self.encoded(batch), membership, natural)
-        return SubsetPosterior(family, params, log_weights, family.at(natural))
+        encoded = self.encoded(batch)
+        params = self.strategy(encoded, membership, self.prior.natural())
+        posterior = SubsetPosterior(family, params, log_weights, self.prior)
+        if self.private is None:
+            return posterior
+        private = self.private(encoded, membership if reach is None else reach)
+        return replace(posterior, private=private)
 
     def read(self, arrays: Sequence[np.ndarray]) -> Batch:
         """Read data in their own units, float arrays (N, F_m), NaN where missing.
@@ -116,22 +141,38 @@ class MultimodalVAE(nn.Module):
             Nats in the data's units; zero where not scored or nothing is observed.
         """
         terms = []
-        for m, likelihood in enumerate(self.likelihoods):
+        for m in range(len(self.likelihoods)):
             draws, where = z, None
             if scored is not None and not scored[:, m].all():
                 where = scored[:, m].nonzero()[:, 0]
                 draws = z[:, where]
-            raw = self.decode(draws, m)
-            term = likelihood.log_prob(batch.values[m], batch.masks[m], raw)
+            term = self.term(draws, batch, m)
             if where is not None:
                 term = term.new_zeros(z.shape[:-1]).index_copy(1, where, term)
             terms.append(term)
         return torch.stack(terms, dim=-1)
 
+    def term(self, z: Tensor, batch: Batch, modality: int) -> Tensor:
+        """Log p(x_m | z) of one modality: z (..., N, D) to (..., N) nats."""
+        raw = self.decode(z, modality)
+        likelihood = self.likelihoods[modality]
+        return likelihood.log_prob(batch.values[modality], batch.masks[modality], raw)
+
     def decode(self, z: Tensor, modality: int) -> Tensor:
-        """Apply the decoder of modality m, which sees rows alone: (..., D) -> (..., n_outputs)."""
-        raw = self.decoders[modality](z.flatten(0, -2))
+        """Apply the decoder of modality m, which sees rows alone: (..., D) -> (..., n_outputs).
+
+        Where there are private variables and z holds the shared ones alone, they are zero: the
+        mean of their prior.
+        """
+        if self.private is not None:
+            z = self.private.seen_by(modality, z, self.latent_dim)
+        raw = self.decoders.one(modality, z.flatten(0, -2))
         return raw.unflatten(0, z.shape[:-1])
+
+    def sample(self, noise: RowNoise) -> Tensor:
+        """Draw z from the prior, private variables included: (N, D or D + M * P)."""
+        z = self.prior.sample(noise)
+        return z if self.private is None else torch.cat([z, self.private.sample(noise)], dim=-1)
 
     def mean(self, z: Tensor, modality: int) -> Tensor:
         """Mean of modality m given z (..., N, D), in the data's units: (..., N, F_m)."""

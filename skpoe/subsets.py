@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 from torch import Tensor
 
-from .random import hash_weights
+from .random import RowNoise, hash_weights
 
-_MOST_POWERSET = 16
+# a powerset of more modalities is sampled
+MOST_ENUMERATED = 12
 
 
 class Subsets:
@@ -22,8 +24,12 @@ class Subsets:
     ----------
     members : bool Tensor of shape (S, M)
         True where the subset holds the modality.
+        A subset that holds nothing is the prior, as a component of its own.
     weights : Tensor of shape (S,), default=None
         Positive; equal weights when None.
+    n_sampled : int, default=0
+        Draw so many subsets anew for each row instead, uniformly among the non-empty subsets of
+        what it shows; ``members`` then says the number of modalities alone.
 
     Examples
     --------
@@ -32,9 +38,13 @@ class Subsets:
     [[1, 1], [1, 0], [0, 1]]
     """
 
-    def __init__(self, members: Tensor, weights: Tensor | None = None) -> None:
+    def __init__(self, members: Tensor, weights: Tensor | None = None, n_sampled: int = 0) -> None:
         self.members = members.bool()
         self.weights = torch.ones(len(members)) if weights is None else weights
+        self.n_sampled = n_sampled
+
+    def __len__(self) -> int:
+        return self.n_sampled or len(self.members)
 
     @classmethod
     def full(cls, n_modalities: int) -> Subsets:
@@ -49,35 +59,58 @@ class Subsets:
     @classmethod
     def powerset(cls, n_modalities: int) -> Subsets:
         """Every non-empty subset: a mixture of products of experts."""
-        if n_modalities > _MOST_POWERSET:
+        if n_modalities > MOST_ENUMERATED:
             raise ValueError(
                 f"The powerset of {n_modalities} modalities is too large; at most "
-                f"{_MOST_POWERSET} can be enumerated. Sample subsets instead."
+                f"{MOST_ENUMERATED} can be enumerated. Sample subsets instead."
             )
         rows = list(itertools.product((0, 1), repeat=n_modalities))
         return cls(torch.tensor(rows[1:]))
+
+    @classmethod
+    def sampled(cls, n_modalities: int, n_subsets: int) -> Subsets:
+        """Non-empty subsets drawn for each row: an unbiased estimate of the whole powerset."""
+        return cls(torch.ones(1, n_modalities), n_sampled=n_subsets)
+
+    @classmethod
+    def nothing(cls, n_modalities: int) -> Subsets:
+        """Hold the empty subset alone: the prior, as a component of a mixture."""
+        return cls(torch.zeros(1, n_modalities))
 
     def __or__(self, other: Subsets) -> Subsets:
         return Subsets(
             torch.cat([self.members, other.members]), torch.cat([self.weights, other.weights])
         )
 
-    def within(self, observed: Tensor) -> tuple[Tensor, Tensor]:
+    def within(self, observed: Tensor, noise: RowNoise | None = None) -> tuple[Tensor, Tensor]:
         """Intersect with what each row shows.
 
         Parameters
         ----------
         observed : bool Tensor of shape (N, M)
+        noise : RowNoise, default=None
+            Needed where subsets are sampled.
 
         Returns
         -------
         membership : bool Tensor of shape (S, N, M)
         log_weights : Tensor of shape (S, N)
-            They sum to one over S in each row; -inf for an empty intersection, but the first
-            subset has weight one in a row that shows nothing (its posterior is the prior).
+            They sum to one over S in each row; -inf for an intersection that became empty, but the
+            first subset has weight one in a row that shows nothing (its posterior is the prior).
         """
-        membership = self.members.to(observed.device)[:, None] & observed
-        weights = self.weights.to(observed.device)[:, None] * membership.any(-1)
+        if self.n_sampled:
+            if noise is None:
+                raise ValueError("Subsets that are sampled need noise.")
+            uniform = noise.fold("subsets").uniform(
+                self.n_sampled, event=observed.shape[1] + 1, dtype=torch.float64
+            )
+            membership = sample_uniformly(observed, uniform)
+            equal = -math.log(self.n_sampled)
+            return membership, torch.full(membership.shape[:2], equal, device=observed.device)
+        members = self.members.to(observed.device)
+        membership = members[:, None] & observed
+        kept = membership.any(-1) | ~members.any(-1)[:, None]
+        weights = self.weights.to(observed.device)[:, None] * kept
         weights[0] += weights.sum(0) == 0
         return membership, (weights / weights.sum(0)).log()
 
@@ -131,3 +164,27 @@ def sample_within(observed: Tensor, uniform: Tensor, lowest: int, below_all: int
     order = uniform[..., :-1].masked_fill(~observed, 2.0)  # what is missing comes last
     rank = order.argsort(-1).argsort(-1)
     return (rank < size[..., None]) & observed
+
+
+def sample_uniformly(observed: Tensor, uniform: Tensor) -> Tensor:
+    """Draw a non-empty subset of what each row shows, every one with the same probability.
+
+    Parameters
+    ----------
+    observed : bool Tensor of shape (N, M)
+    uniform : Tensor of shape (S, N, M + 1)
+        Uniform numbers on (0, 1).
+
+    Returns
+    -------
+    membership : bool Tensor of shape (S, N, M)
+        Empty in a row that shows nothing.
+    """
+    place = observed.cumsum(-1) - 1  # of a modality among those that are shown
+    count = observed.sum(-1).to(uniform.dtype)
+    # the first member is number i with probability 2^-(i + 1) / (1 - 2^-n); the later ones are
+    # members or not as coins fall
+    share = uniform[..., -1] * (1.0 - 0.5**count)
+    first = (-torch.log2(1.0 - share)).floor().clamp(max=count - 1)[..., None]
+    coin = uniform[..., :-1] < 0.5
+    return observed & ((place == first) | ((place > first) & coin))

@@ -276,9 +276,11 @@ def _diverged(
     names: Sequence[str],
 ) -> str:
     """Say which modality a loss that is not finite comes from, and what to change."""
-    encoded = [bool(out.isfinite().all()) for out in model.strategy.encode(model.encoded(batch))]
+    alone = torch.eye(len(names), dtype=torch.bool, device=batch.observed.device)[:, None]
+    posterior = model.posterior(batch, alone & batch.observed)
+    encoded = posterior.family.mean(posterior.params).isfinite().flatten(1).all(1).tolist()
     # decoders are shown draws of the prior: a broken encoder must not throw suspicion on them
-    z = model.prior.sample(noise)[None, None]
+    z = model.sample(noise)[None, None]
     decoded = model.log_likelihood(z, batch).isfinite().flatten(0, -2).all(0).tolist()
     guilty = [
         repr(name)

@@ -67,6 +67,14 @@ class LinearGaussian:
         gain = self.W[m] @ W.T @ np.linalg.inv(W @ W.T + np.diag(s2))
         return self.b[m] + (x - b) @ gain.T
 
+    def expected_fit(self, m, subset):
+        """Exact mean of log p(x_m | z) over z ~ p(z | x_s), shape (N,)."""
+        mean, covariance = self.posterior(subset)
+        W, s2 = self.W[m], self.s2[m]
+        square = (self.x[m] - mean @ W.T - self.b[m]) ** 2
+        spread = np.einsum("fd,de,fe->f", W, covariance, W)
+        return -0.5 * (np.log(2 * np.pi * s2) + (square + spread) / s2).sum(1)
+
     def kl_posteriors(self, subset, other):
         """KL(p(z | x_s) || p(z | x_t)), shape (N,)."""
         (m0, c0), (m1, c1) = self.posterior(subset), self.posterior(other)
@@ -97,7 +105,9 @@ class LinearGaussian:
             made.append(likelihood)
         return made
 
-    def model(self, family="full_gaussian", prior_expert=True, perturb=0.0, seed=1):
+    def model(
+        self, family="full_gaussian", prior_expert=True, perturb=0.0, seed=1, subsets=Subsets.full
+    ):
         """The model whose posteriors are exact, or one that is off by ``perturb``."""
         rng = np.random.default_rng(seed)
         encoders, shared = [], []
@@ -119,7 +129,7 @@ class LinearGaussian:
         if shared:
             strategy.shared.data = torch.from_numpy(np.stack(shared)).flatten(1)
         decoders = [_linear(W, b) for W, b in zip(self.W, self.b, strict=True)]
-        subsets = Subsets.full(len(self.widths))
+        subsets = subsets(len(self.widths))
         prior = StandardGaussian(self.latent_dim)
         return MultimodalVAE(strategy, prior, decoders, self.likelihoods(), subsets).double()
 

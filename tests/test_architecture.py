@@ -11,7 +11,7 @@ PACKAGE = Path(skpoe.__file__).parent
 FLOORS = [
     ["distributions", "random", "subsets", "threads", "nn", "_compat"],
     ["data", "likelihoods", "posteriors", "priors"],
-    ["strategies"],
+    ["strategies", "private"],
     ["model"],
     ["objectives", "metrics"],
     ["training"],

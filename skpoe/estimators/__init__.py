@@ -1,11 +1,39 @@
-"""Estimators, one file each: docstring, ``__init__``, constraints, ``_compose``."""
+"""Estimators, one file each: docstring, parameters, constraints, ``_compose``."""
 
 from .base import BaseVAE
+from .crmvae import CRMVAE
+from .dmvae import DMVAE
+from .jmvae import JMVAE
+from .miwae import MIWAE
+from .mmvae import MMVAE
+from .mmvae_plus import MMVAEPlus
+from .mmvm import MMVM
+from .mopoe import MoPoE
 from .mvae import MVAE
+from .mvtcae import MVTCAE
+from .partial_vae import PartialVAE
 from .poevae import PoEVAE
 from .spherical_vae import SphericalVAE
+from .vaevae import VAEVAE
 
-__all__ = ["MVAE", "PoEVAE", "SphericalVAE", "all_estimators"]
+_ALL: tuple[type[BaseVAE], ...] = (
+    CRMVAE,
+    DMVAE,
+    JMVAE,
+    MIWAE,
+    MMVAE,
+    MMVAEPlus,
+    MMVM,
+    MVAE,
+    MVTCAE,
+    MoPoE,
+    PartialVAE,
+    PoEVAE,
+    SphericalVAE,
+    VAEVAE,
+)
+
+__all__ = ["all_estimators", *(cls.__name__ for cls in _ALL)]
 
 
 def all_estimators() -> list[tuple[str, type[BaseVAE]]]:
@@ -18,7 +46,7 @@ def all_estimators() -> list[tuple[str, type[BaseVAE]]]:
     Examples
     --------
     >>> from skpoe import all_estimators
-    >>> [name for name, _ in all_estimators()]
-    ['MVAE', 'PoEVAE', 'SphericalVAE']
+    >>> "PoEVAE" in dict(all_estimators())
+    True
     """
-    return [(c.__name__, c) for c in (MVAE, PoEVAE, SphericalVAE)]
+    return [(cls.__name__, cls) for cls in _ALL]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,6 @@ from torch import Tensor, nn
 
 from .._compat import (
     CallbackSupportMixin,
-    Interval,
-    StrOptions,
     _clone_parametrized,
     _fit_context,
     _get_output_config,
@@ -34,24 +32,22 @@ from ..data.batch import Batch
 from ..data.modalities import index_of
 from ..data.source import Source
 from ..data.validation import read
-from ..likelihoods import Likelihood
-from ..metrics import importance_log_likelihood
+from ..metrics import importance_log_likelihood, importance_log_weights, predictive_draws
 from ..model import MultimodalVAE
-from ..nn import ACTIVATIONS
 from ..objectives import Objective
-from ..posteriors import Family
-from ..priors import Prior
 from ..random import RowNoise, row_keys
 from ..threads import limit_threads
 from .double import double_of
 from .fitting import Fitting, all_or_nothing, check_support, draw_seed
-from .pieces import Pieces, gaussian_space
+from .parameters import SharedParameters
+from .pieces import Pieces
 
 # numbers that one chunk of a prediction may hold at once in its widest layer
 _CHUNK = 2**20
 
 
 class BaseVAE(
+    SharedParameters,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -60,43 +56,6 @@ class BaseVAE(
     metaclass=ABCMeta,
 ):
     """Base of all estimators: reads data, trains, predicts. A subclass composes the model."""
-
-    _parameter_constraints: dict = {
-        "latent_dim": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "hidden_layer_sizes": ["array-like"],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "encoder": [callable, Mapping, list, tuple, None],
-        "decoder": [callable, Mapping, list, tuple, None],
-        "likelihood": [str, Likelihood, Mapping, list, tuple],
-        "modalities": [Mapping, list, tuple, None],
-        "covariance": [StrOptions({"auto", "diag", "full"})],
-        "beta": [Interval(Real, 0, None, closed="left")],
-        "kl_warmup": [Interval(Integral, 0, None, closed="left")],
-        "n_samples": [Interval(Integral, 1, None, closed="left")],
-        "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"one_cycle", "constant"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "early_stopping": ["boolean", StrOptions({"auto"})],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
-        "max_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "dtype": [StrOptions({"auto", "float32", "float64"})],
-        "device": [str, None, torch.device],
-        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
-    }
-
-    _auto_covariance = "diag"
-
-    def _latent_space(self, n_features: int) -> tuple[Family, Prior]:
-        """Say where z lives: the family of its posteriors, and its prior."""
-        covariance = self._auto_covariance if self.covariance == "auto" else self.covariance
-        return gaussian_space(self.latent_dim, covariance, n_features)
 
     @abstractmethod
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
@@ -174,7 +133,7 @@ class BaseVAE(
         """
 
         def posterior_mean(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
-            return [model.posterior(batch).mean()]
+            return [model.posterior(batch, noise=noise).mean()]
 
         Z = self._predict(self._read(X), posterior_mean)[0]
         if _get_output_config("transform", self)["dense"] != "pandas":
@@ -213,7 +172,9 @@ class BaseVAE(
             \mathbb{E}[x_{mis} \mid z_k], \quad z_k \sim q(z \mid x_{obs})
 
         with K = ``n_importance_samples`` draws in mirrored pairs, so that it is exact where the
-        decoder is linear. Any pattern of missing entries in any row is served in one call.
+        decoder is linear. With ``imputation="importance"`` draws are weighted by
+        p(x_obs, z) / q(z | x_obs), which makes up for a posterior that is not exact. Any pattern
+        of missing entries in any row is served in one call.
 
         Parameters
         ----------
@@ -261,7 +222,7 @@ class BaseVAE(
         with torch.no_grad(), limit_threads(self.n_threads):
             keys = torch.arange(n_samples, device=device)
             noise = RowNoise(draw_seed(self.random_state), keys).fold("sample")
-            z = model.prior.sample(noise)
+            z = model.sample(noise)
             draws = [
                 likelihood.sample(model.decode(z, m), noise.fold(m)).cpu().double().numpy()
                 for m, likelihood in enumerate(model.likelihoods)
@@ -323,16 +284,21 @@ class BaseVAE(
         n_draws = self.n_importance_samples
 
         def means(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
-            posterior = model.posterior(batch)
-            z = posterior.rsample(n_draws, noise.fold("fill"), antithetic=True)
+            stream = noise.fold("fill")
+            posterior, z = predictive_draws(model, batch, stream, n_draws, antithetic=True)
+            weights = posterior.log_weights.to(z.dtype).expand(z.shape[:-1])
+            if self.imputation == "importance":
+                weights = weights + importance_log_weights(model, batch, posterior, z)
+            weights = torch.softmax(weights.flatten(0, 1), dim=0).view_as(weights)  # (K, S, N)
             filled = []
             for m in wanted:
                 mask = batch.masks[m]
                 rows = ~mask.all(-1) if missing_only else torch.ones_like(mask[:, 0])
-                decoded = model.mean(z[:, :, rows], m).mean(0)  # (S, rows, F)
-                weights = posterior.log_weights[:, rows, None].exp()
+                decoded = model.mean(z[:, :, rows], m)  # (K, S, rows, F)
                 mean = decoded.new_full(batch.values[m].shape, torch.nan)
-                mean[rows] = (weights * decoded).sum(0)
+                mean[rows] = torch.einsum(
+                    "ksn,ksnf->nf", weights[:, :, rows].to(decoded.dtype), decoded
+                )
                 filled.append(mean)
             return filled
 
@@ -350,8 +316,10 @@ class BaseVAE(
         """
         model, _, _ = self._model_for(source.dtype)
         widest = max(*self._layout.widths, *self.hidden_layer_sizes, self.latent_dim_)
-        held = model.strategy.family.n_held(self.latent_dim_)
-        size = max(1, _CHUNK // max(widest * n_draws, held))
+        n_subsets, family = len(model.subsets), model.strategy.family
+        each = family.n_held(self.latent_dim_) * n_subsets
+        judged = n_draws * min(n_subsets, 64) * self.latent_dim_ if n_draws > 1 else 0
+        size = max(1, _CHUNK // max(widest * n_draws, each, judged))
         results: list[np.ndarray] = []
         with torch.no_grad(), limit_threads(self.n_threads):
             for start in range(0, len(source), size):

@@ -213,8 +213,9 @@ class Fitting:
 
 def _cast(model: MultimodalVAE, dtype: torch.dtype) -> None:
     """Give all that is learned one precision; what likelihoods read off the data keeps its own."""
-    for part in (model.strategy, model.prior, model.decoders):
-        part.to(dtype=dtype)
+    for name, part in model.named_children():
+        if name != "likelihoods":
+            part.to(dtype=dtype)
     for parameter in nn.ModuleList(model.likelihoods).parameters():
         parameter.data = parameter.data.to(dtype)
 

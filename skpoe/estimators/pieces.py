@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import torch
@@ -11,22 +12,14 @@ from torch import nn
 
 from ..likelihoods import LIKELIHOODS, Likelihood
 from ..model import MultimodalVAE
-from ..nn import mlp
+from ..nn import Networks, SeparateNetworks, Shared, SharedNetwork, mlp
+from ..objectives import Objective
 from ..posteriors import DiagonalGaussian, Family, FullGaussian
-from ..priors import StandardGaussian
+from ..priors import Prior
+from ..private import PrivateLatents
 from ..random import derive_seed
-from ..strategies import ProductOfExperts
+from ..strategies import Strategy
 from ..subsets import Subsets
-
-_COVARIANCES: dict[str, type[Family]] = {"diag": DiagonalGaussian, "full": FullGaussian}
-
-
-def gaussian_space(
-    latent_dim: int | str, covariance: str, n_features: int
-) -> tuple[Family, StandardGaussian]:
-    """Read ``latent_dim`` and ``covariance``, "diag" or "full"."""
-    size = min(64, -(-n_features // 2)) if isinstance(latent_dim, str) else int(latent_dim)
-    return _COVARIANCES[covariance](), StandardGaussian(size)
 
 
 def make_likelihoods(likelihood: Any, names: Sequence[str]) -> list[Likelihood]:
@@ -88,55 +81,133 @@ class Pieces:
         seed: int,
     ) -> None:
         self.names, self.widths, self.likelihoods = names, widths, likelihoods
-        self.family, self.prior = estimator._latent_space(sum(widths))
-        self.latent_dim = self.prior.latent_dim
+        self.generator = torch.Generator().manual_seed(seed)
+        self.seed = seed
         self._estimator = estimator
-        self._generator = torch.Generator().manual_seed(seed)
-        self._seed = seed
         self._n_made = 0
+        self._tied: dict[int, nn.Parameter] = {}
 
-    def encoders(self) -> list[nn.Module]:
+    @property
+    def n_modalities(self) -> int:
+        """M."""
+        return len(self.names)
+
+    @property
+    def n_features(self) -> int:
+        """Of all modalities together."""
+        return sum(self.widths)
+
+    @property
+    def latent_dim(self) -> int:
+        """D, with "auto" read off the data."""
+        wanted = self._estimator.latent_dim
+        return min(64, -(-self.n_features // 2)) if isinstance(wanted, str) else int(wanted)
+
+    def gaussian(self, auto: str = "diag") -> Family:
+        """Give the Gaussian family that ``covariance`` names."""
+        wanted = self._estimator.covariance
+        covariance = auto if wanted == "auto" else wanted
+        return FullGaussian() if covariance == "full" else DiagonalGaussian()
+
+    def encoders(self, family: Family, latent_dim: int | None = None) -> Networks:
         """One network a modality, (N, F_m) -> (N, outputs of the family)."""
-        n_out = self.family.n_outputs(self.latent_dim)
-        return self._networks("encoder", list(self.widths), [n_out] * len(self.widths))
+        n_out = family.n_outputs(self.latent_dim if latent_dim is None else latent_dim)
+        return self._networks("encoder", list(self.widths), [n_out] * self.n_modalities)
 
-    def decoders(self) -> list[nn.Module]:
+    def joint_encoder(self, family: Family, n_in: int, what: str = "encoder") -> nn.Module:
+        """One network for all modalities, (N, n_in) -> (N, outputs of the family)."""
+        factory = getattr(self._estimator, what)
+        if not (factory is None or callable(factory)):
+            raise TypeError(
+                f"The {what} of {type(self._estimator).__name__} reads all modalities at once: "
+                "pass one factory, a callable (n_in, n_out) -> nn.Module. Got "
+                f"{factory!r} instead."
+            )
+        return self._network(what, factory, n_in, family.n_outputs(self.latent_dim))
+
+    def decoders(self, latent_dim: int) -> Networks:
         """One network a modality, (N, D) -> (N, outputs of the likelihood)."""
         n_outs = [
             likelihood.n_outputs(width)
             for likelihood, width in zip(self.likelihoods, self.widths, strict=True)
         ]
-        return self._networks("decoder", [self.latent_dim] * len(n_outs), n_outs)
+        return self._networks("decoder", [latent_dim] * len(n_outs), n_outs)
 
-    def product_of_experts(self) -> MultimodalVAE:
-        """Compose a model whose posterior is the product of all experts and the prior."""
+    def model(
+        self,
+        strategy: Strategy,
+        prior: Prior,
+        subsets: Subsets | None = None,
+        private: PrivateLatents | None = None,
+    ) -> MultimodalVAE:
+        """Compose a model: its decoders are made last, its subsets are all modalities together."""
+        seen = prior.latent_dim + (0 if private is None else private.prior.latent_dim)
         return MultimodalVAE(
-            ProductOfExperts(self.family, self.encoders(), self.latent_dim),
-            self.prior,
-            self.decoders(),
+            strategy,
+            prior,
+            self.decoders(seen),
             self.likelihoods,
-            Subsets.full(len(self.widths)),
+            Subsets.full(self.n_modalities) if subsets is None else subsets,
+            private,
         )
 
-    def _networks(self, what: str, n_ins: list[int], n_outs: list[int]) -> list[nn.Module]:
-        factories = _per_modality(getattr(self._estimator, what), self.names, what)
-        return [
-            self._default(n_in, n_out)
-            if factory is None
-            else self._from_factory(f"{what} of modality '{name}'", factory, n_in, n_out)
-            for name, factory, n_in, n_out in zip(
-                self.names, factories, n_ins, n_outs, strict=True
-            )
-        ]
-
-    def _default(self, n_in: int, n_out: int) -> nn.Module:
+    def objective(self, kind: type[Objective], **more: Any) -> Objective:
+        """Make an objective with the parameters that the estimator has for all of them."""
         estimator = self._estimator
-        sizes = [int(size) for size in estimator.hidden_layer_sizes]
-        return mlp(n_in, n_out, sizes, estimator.activation, self._generator)
+        if getattr(estimator, "free_bits", 0.0):
+            more["free_bits"] = float(estimator.free_bits)
+        return kind(
+            float(estimator.beta),
+            int(estimator.n_samples),
+            likelihood_weights=self._likelihood_weights(),
+            **more,
+        )
 
-    def _from_factory(
-        self, what: str, factory: Callable[[int, int], nn.Module], n_in: int, n_out: int
+    def _likelihood_weights(self) -> list[float] | None:
+        wanted = self._estimator.likelihood_weights
+        if wanted is None:
+            return None
+        given = wanted if isinstance(wanted, Mapping) else list(wanted)
+        weights = _per_modality(given, self.names, "likelihood_weights")
+        if not all(isinstance(weight, Real) and weight >= 0 for weight in weights):
+            raise ValueError(f"likelihood_weights must be numbers of at least 0; got {wanted!r}.")
+        return [float(weight) for weight in weights]
+
+    def _networks(self, what: str, n_ins: list[int], n_outs: list[int]) -> Networks:
+        wanted = getattr(self._estimator, what)
+        if isinstance(wanted, Shared):
+            return self._shared(what, wanted, n_ins, n_outs)
+        factories = _per_modality(wanted, self.names, what)
+        return SeparateNetworks(
+            [
+                self._network(f"{what} of modality '{name}'", factory, n_in, n_out)
+                for name, factory, n_in, n_out in zip(
+                    self.names, factories, n_ins, n_outs, strict=True
+                )
+            ]
+        )
+
+    def _shared(self, what: str, wanted: Shared, n_ins: list[int], n_outs: list[int]) -> Networks:
+        if len({*zip(n_ins, n_outs, strict=True)}) > 1:
+            raise ValueError(
+                f"{what}=Shared(...) is one network for all modalities, which must have the same "
+                f"number of features and likelihoods of one kind; the widths are "
+                f"{dict(zip(self.names, self.widths, strict=True))}."
+            )
+        size = wanted.embedding_dim
+        embedding = nn.Parameter(torch.randn(self.n_modalities, size, generator=self.generator))
+        if wanted.tied:
+            embedding = self._tied.setdefault(size, embedding)
+        network = self._network(what, wanted.factory, n_ins[0] + size, n_outs[0])
+        return SharedNetwork(network, embedding)
+
+    def _network(
+        self, what: str, factory: Callable[[int, int], nn.Module] | None, n_in: int, n_out: int
     ) -> nn.Module:
+        if factory is None:
+            estimator = self._estimator
+            sizes = [int(size) for size in estimator.hidden_layer_sizes]
+            return mlp(n_in, n_out, sizes, estimator.activation, self.generator)
         if not callable(factory) or isinstance(factory, nn.Module):
             raise TypeError(
                 f"The {what} must be a factory, a callable (n_in, n_out) -> nn.Module, so that "
@@ -145,7 +216,7 @@ class Pieces:
         # a factory draws its weights from torch's global generator: lend it a seeded one
         with torch.random.fork_rng(devices=[]):
             self._n_made += 1
-            torch.manual_seed(derive_seed(self._seed, self._n_made))
+            torch.manual_seed(derive_seed(self.seed, self._n_made))
             network = factory(n_in, n_out)
             if not isinstance(network, nn.Module):
                 raise TypeError(f"The {what} must make an nn.Module; it made {network!r}.")

@@ -3,7 +3,8 @@
 from .base import Likelihood
 from .bernoulli import Bernoulli
 from .gaussian import Gaussian
+from .student_t import StudentT
 
-LIKELIHOODS = {likelihood.name: likelihood for likelihood in (Gaussian, Bernoulli)}
+LIKELIHOODS = {likelihood.name: likelihood for likelihood in (Gaussian, Bernoulli, StudentT)}
 
-__all__ = ["LIKELIHOODS", "Bernoulli", "Gaussian", "Likelihood"]
+__all__ = ["LIKELIHOODS", "Bernoulli", "Gaussian", "Likelihood", "StudentT"]

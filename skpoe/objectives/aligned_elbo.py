@@ -1,6 +1,8 @@
-"""The aligned objective: a joint ELBO, and subset posteriors that are taught to agree with it."""
+"""Aligned objectives: a joint ELBO, and subset posteriors that are taught to agree with it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -10,40 +12,85 @@ from ..model import MultimodalVAE
 from ..random import RowNoise
 from ..subsets import sample_within
 from .base import Objective
-from .elbo import ELBO
 
 
 class AlignedELBO(Objective):
     r"""ELBO of all that is observed, minus the distance of subset posteriors from the joint one.
 
-    .. math:: \mathrm{ELBO}(O) - \tfrac{1}{2} \big[
+    .. math:: \mathrm{ELBO}(O) - \frac{\alpha}{2} \big[
         \mathrm{KL}(q(z \mid x_O) \,\|\, q(z \mid x_s))
         + \mathrm{KL}(q(z \mid x_O) \,\|\, q(z \mid x_{O \setminus s})) \big]
 
     A subset s is drawn for each row and step, its size uniform between 1 and one less than what
-    the row shows; with two modalities s and its complement are always the two single ones. The
-    generative model is trained by the joint term alone, as in JMVAE (Suzuki et al., 2016,
-    https://arxiv.org/abs/1611.01891, equation 5), but the joint posterior is the product of the
-    same experts, so it exists for every pattern of missing modalities.
+    the row shows; with two modalities s and its complement are always the two single ones. With
+    ``parts="singles"`` it is the objective of JMVAE instead:
+
+    .. math:: \mathrm{ELBO}(O) - \alpha \sum_{m \in O}
+        \mathrm{KL}(q(z \mid x_O) \,\|\, q(z \mid x_m))
+
+    The generative model is trained by the joint term alone.
+
+    Parameters
+    ----------
+    beta, n_samples, free_bits, likelihood_weights
+        See :class:`Objective`.
+    alpha : float, default=1.0
+        Weight of the distances.
+    parts : {"split", "singles"}, default="split"
+        Which posteriors are aligned.
+
+    References
+    ----------
+    Joint multimodal learning with deep generative models (Suzuki, Nakayama & Matsuo, 2016),
+    https://arxiv.org/abs/1611.01891, equation 5.
     """
+
+    combines = True
+
+    def __init__(
+        self,
+        beta: float = 1.0,
+        n_samples: int = 1,
+        *,
+        free_bits: float = 0.0,
+        likelihood_weights: Sequence[float] | None = None,
+        alpha: float = 1.0,
+        parts: str = "split",
+    ) -> None:
+        super().__init__(
+            beta, n_samples, free_bits=free_bits, likelihood_weights=likelihood_weights
+        )
+        self.alpha = alpha
+        self.parts = parts
 
     @property
     def is_bound(self) -> bool:
-        return self.beta >= 1.0
+        return self.beta >= 1.0 and self._is_plain
 
     def forward(
         self, model: MultimodalVAE, batch: Batch, noise: RowNoise, kl_weight: float = 1.0
     ) -> Tensor:
         observed = batch.observed
-        if observed.shape[1] == 1:  # one modality has no parts: this is its ELBO
-            return ELBO(self.beta, self.n_samples)(model, batch, noise, kl_weight)
-        uniform = noise.fold("subsets").uniform(1, event=observed.shape[1] + 1)
-        part = sample_within(observed, uniform, lowest=1, below_all=1)
-        splits = part.any(-1)  # (1, N): a row that shows one modality has no proper subset
-        posterior = model.posterior(batch, torch.cat([observed[None], part, observed & ~part]))
-        joint, parts = posterior[0], posterior[1:]
+        parts = self._parts(observed, noise)
+        posterior = model.posterior(batch, torch.cat([observed[None], parts]), noise=noise)
+        joint = posterior[0]
         z = joint.rsample(self.n_samples, noise.fold("latent"))
-        fit = model.log_likelihood(z, batch).sum(-1).mean(0)
-        apart = joint.family.kl(joint.params, parts.params).mean(0)
-        value = fit[0] - self.beta * kl_weight * joint.kl()[0] - apart * splits[0]
-        return value
+        fit = self._fit(model, z, batch).sum(-1).mean(0)
+        value = fit[0] - self._cost(joint.kl(z)[0], kl_weight)
+        if not len(parts):
+            return value
+        apart = (joint.kl_to(posterior[1:], z) * parts.any(-1)).sum(0)
+        return value - self.alpha * (apart / 2 if self.parts == "split" else apart)
+
+    def _parts(self, observed: Tensor, noise: RowNoise) -> Tensor:
+        """Subsets to align, (S, N, M); empty where there is nothing to align."""
+        n_modalities = observed.shape[1]
+        if n_modalities == 1:  # one modality has no parts
+            return observed[None][:0]
+        if self.parts == "singles":
+            single = torch.eye(n_modalities, dtype=torch.bool, device=observed.device)
+            return single[:, None] & observed
+        uniform = noise.fold("subsets").uniform(1, event=n_modalities + 1)
+        part = sample_within(observed, uniform, lowest=1, below_all=1)
+        # a row that shows one modality has no proper subset: neither has it a complement
+        return torch.cat([part, observed & ~part & part.any(-1, keepdim=True)])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from ..data.batch import Batch
@@ -20,17 +22,41 @@ class Objective(nn.Module, ABC):
         Weight of KL(q || prior).
     n_samples : int, default=1
         Draws K from each posterior.
+    free_bits : float, default=0.0
+        Nats of KL(q || prior) of each row that cost nothing.
+    likelihood_weights : sequence of float, default=None
+        Factors of log p(x_m | z), one a modality; all one when None.
     """
 
-    def __init__(self, beta: float = 1.0, n_samples: int = 1) -> None:
+    # whether the posteriors of several modalities together, or of parts, are asked for, beyond
+    # the model's own subsets: a mixture of experts alone cannot give them
+    combines = False
+    likelihood_weights: Tensor | None
+
+    def __init__(
+        self,
+        beta: float = 1.0,
+        n_samples: int = 1,
+        *,
+        free_bits: float = 0.0,
+        likelihood_weights: Sequence[float] | None = None,
+    ) -> None:
         super().__init__()
         self.beta = beta
         self.n_samples = n_samples
+        self.free_bits = free_bits
+        weights = None if likelihood_weights is None else torch.tensor(list(likelihood_weights))
+        self.register_buffer("likelihood_weights", weights, persistent=False)
 
     @property
-    @abstractmethod
     def is_bound(self) -> bool:
         """Whether the expected value is at most log p(x_observed)."""
+        return False
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether neither weights nor free bits move the value above a bound."""
+        return self.likelihood_weights is None and not self.free_bits
 
     @abstractmethod
     def forward(
@@ -48,3 +74,24 @@ class Objective(nn.Module, ABC):
         kl_weight : float, default=1.0
             Multiplies beta: training warms it up from 0 to 1.
         """
+
+    def _fit(
+        self, model: MultimodalVAE, z: Tensor, batch: Batch, scored: Tensor | None = None
+    ) -> Tensor:
+        """Weighted log p(x_m | z) of every modality: (K, S, N, M)."""
+        return self._weigh(model.log_likelihood(z, batch, scored))
+
+    def _weigh(self, terms: Tensor) -> Tensor:
+        weights = self.likelihood_weights
+        return terms if weights is None else terms * weights.to(terms.dtype)
+
+    def _cost(self, kl: Tensor, kl_weight: float) -> Tensor:
+        """Charge a KL from the prior."""
+        if self.free_bits:
+            kl = (kl - self.free_bits).clamp(min=0.0)
+        return self.beta * kl_weight * kl
+
+
+def with_gradient_of(surrogate: Tensor, value: Tensor) -> Tensor:
+    """Give a value the gradient of something else."""
+    return value.detach() + surrogate - surrogate.detach()

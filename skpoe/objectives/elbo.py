@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
 from .base import Objective
+
+GRADIENTS = ("standard", "stl")
 
 
 class ELBO(Objective):
@@ -16,22 +20,61 @@ class ELBO(Objective):
     .. math:: \mathbb{E}_{q(z \mid x_O)} \Big[ \sum_{m \in O} \log p(x_m \mid z) \Big]
         - \beta \, \mathrm{KL}(q(z \mid x_O) \,\|\, p(z))
 
-    For a mixture posterior the KL is replaced by the mean of its components' KLs, which is larger.
+    The KL is in closed form where there is one, else averaged over the draws.
+
+    Parameters
+    ----------
+    beta, n_samples, free_bits, likelihood_weights
+        See :class:`Objective`.
+    gradient : {"standard", "stl"}, default="standard"
+        "stl" (sticking the landing) averages the KL over draws and leaves out the part of its
+        gradient whose mean is zero: no noise is left where the posterior is exact.
+    mixture : {"components", "density"}, default="components"
+        For a mixture posterior: the mean of its components' KLs, which is larger than the KL of
+        the mixture (so it is a bound still), as in MoPoE; or the density of the mixture at draws
+        of each component (stratified), the ELBO of MMVAE.
 
     References
     ----------
     Auto-encoding variational Bayes (Kingma & Welling, 2014), https://arxiv.org/abs/1312.6114,
     equation 3.
+
+    Sticking the landing (Roeder, Wu & Duvenaud, 2017), https://arxiv.org/abs/1703.09194,
+    section 3.
+
+    Generalized multimodal ELBO (Sutter, Daunhawer & Vogt, 2021),
+    https://arxiv.org/abs/2105.02470, equation 6: the components' KLs.
     """
+
+    def __init__(
+        self,
+        beta: float = 1.0,
+        n_samples: int = 1,
+        *,
+        free_bits: float = 0.0,
+        likelihood_weights: Sequence[float] | None = None,
+        gradient: str = "standard",
+        mixture: str = "components",
+    ) -> None:
+        super().__init__(
+            beta, n_samples, free_bits=free_bits, likelihood_weights=likelihood_weights
+        )
+        self.gradient = gradient
+        self.mixture = mixture
 
     @property
     def is_bound(self) -> bool:
-        return self.beta >= 1.0
+        return self.beta >= 1.0 and self._is_plain
 
     def forward(
         self, model: MultimodalVAE, batch: Batch, noise: RowNoise, kl_weight: float = 1.0
     ) -> Tensor:
-        posterior = model.posterior(batch)
+        posterior = model.posterior(batch, noise=noise)
         z = posterior.rsample(self.n_samples, noise.fold("latent"))
-        fit = model.log_likelihood(z, batch).sum(-1).mean(0)
-        return posterior.average(fit - self.beta * kl_weight * posterior.kl())
+        fit = self._fit(model, z, batch).sum(-1).mean(0)
+        if self.gradient == "standard" and self.mixture == "components":
+            kl = posterior.kl(z)
+        else:
+            judged = posterior.detach() if self.gradient == "stl" else posterior
+            kl = -judged.log_ratio(z, of_component=self.mixture == "components").mean(0)
+        return posterior.average(fit - self._cost(kl, kl_weight))

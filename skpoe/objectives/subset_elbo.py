@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -18,48 +20,67 @@ class SubsetELBO(Objective):
     .. math:: \mathrm{ELBO}(s) = \mathbb{E}_{q(z \mid x_s)} \Big[ \sum_{m \in s}
         \log p(x_m \mid z) \Big] - \beta \, \mathrm{KL}(q(z \mid x_s) \,\|\, p(z))
 
-    Each subset scores its own modalities. Subsets are met with what a row shows; terms that then
-    coincide count once, and there is never an empty one. The paper sums the terms; their mean
-    keeps the scale of the gradient free of how many there are.
+    Each subset scores its own modalities; with ``scores="observed"``, all that the row shows, as
+    DMVAE has it: private variables are then those of every observed modality. Subsets are met with
+    what a row shows; terms that then coincide count once, and there is never an empty one. The
+    paper sums the terms; their mean keeps the scale of the gradient free of how many there are.
 
     Parameters
     ----------
-    beta : float, default=1.0
-    n_samples : int, default=1
+    beta, n_samples, free_bits, likelihood_weights
+        See :class:`Objective`.
     n_subsets : int, default=0
         How many subsets of intermediate size (more than one modality, fewer than all observed)
         are drawn a row and step: the paper's k.
+
+    scores : {"own", "observed"}, default="own"
+        Which modalities the draws of a subset must explain.
 
     References
     ----------
     Multimodal generative models for scalable weakly-supervised learning (Wu & Goodman, 2018),
     https://arxiv.org/abs/1802.05335, equation 5.
+
+    Private-shared disentangled multimodal VAE for learning of hybrid latent representations (Lee &
+    Pavlovic, 2020), https://arxiv.org/abs/2012.13024, section 3.
     """
 
-    def __init__(self, beta: float = 1.0, n_samples: int = 1, n_subsets: int = 0) -> None:
-        super().__init__(beta, n_samples)
-        self.n_subsets = n_subsets
+    combines = True
 
-    @property
-    def is_bound(self) -> bool:
-        return False
+    def __init__(
+        self,
+        beta: float = 1.0,
+        n_samples: int = 1,
+        *,
+        free_bits: float = 0.0,
+        likelihood_weights: Sequence[float] | None = None,
+        n_subsets: int = 0,
+        scores: str = "own",
+    ) -> None:
+        super().__init__(
+            beta, n_samples, free_bits=free_bits, likelihood_weights=likelihood_weights
+        )
+        self.n_subsets = n_subsets
+        self.scores = scores
 
     def forward(
         self, model: MultimodalVAE, batch: Batch, noise: RowNoise, kl_weight: float = 1.0
     ) -> Tensor:
-        n_modalities = batch.observed.shape[1]
+        observed = batch.observed
+        n_modalities = observed.shape[1]
         fixed = (Subsets.full(n_modalities) | Subsets.singletons(n_modalities)).members
-        fixed = fixed.to(batch.observed.device)
-        membership = fixed[:, None] & batch.observed
-        scored = fixed
+        fixed = fixed.to(observed.device)
+        membership, scored = fixed[:, None] & observed, fixed
         if self.n_subsets and n_modalities > 2:
             uniform = noise.fold("subsets").uniform(self.n_subsets, event=n_modalities + 1)
-            sampled = sample_within(batch.observed, uniform, lowest=2, below_all=1)
+            sampled = sample_within(observed, uniform, lowest=2, below_all=1)
             membership = torch.cat([membership, sampled])
             scored = torch.cat([fixed, sampled.any(1)])
-        posterior = model.posterior(batch, membership)
+        all_observed = self.scores == "observed"
+        explained = observed.expand_as(membership) if all_observed else membership
+        posterior = model.posterior(batch, membership, reach=explained)
         z = posterior.rsample(self.n_samples, noise.fold("latent"))
-        fit = model.log_likelihood(z, batch, scored).mean(0)
-        elbo = (fit * membership).sum(-1) - self.beta * kl_weight * posterior.kl()
+        fit = self._fit(model, z, batch, None if all_observed else scored).mean(0)
+        elbo = (fit * explained).sum(-1) - self._cost(posterior.kl(z), kl_weight)
         counted = distinct(membership)
         return (elbo * counted).sum(0) / counted.sum(0).clamp(min=1)

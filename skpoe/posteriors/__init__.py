@@ -3,13 +3,23 @@
 from .base import Family, Params
 from .diagonal_gaussian import DiagonalGaussian
 from .full_gaussian import FullGaussian
+from .laplace import Laplace
 from .power_spherical import PowerSpherical
+from .private_posterior import PrivatePosterior
+from .student_t import StudentT
 from .subset_posterior import SubsetPosterior
 from .von_mises_fisher import VonMisesFisher
 
 FAMILIES = {
     family.name: family
-    for family in (DiagonalGaussian, FullGaussian, VonMisesFisher, PowerSpherical)
+    for family in (
+        DiagonalGaussian,
+        FullGaussian,
+        Laplace,
+        StudentT,
+        VonMisesFisher,
+        PowerSpherical,
+    )
 }
 
 __all__ = [
@@ -17,8 +27,11 @@ __all__ = [
     "DiagonalGaussian",
     "Family",
     "FullGaussian",
+    "Laplace",
     "Params",
     "PowerSpherical",
+    "PrivatePosterior",
+    "StudentT",
     "SubsetPosterior",
     "VonMisesFisher",
 ]

@@ -14,14 +14,22 @@ Params = dict[str, Tensor]
 
 
 class Family(ABC):
-    """An exponential family q(z | params); no weights, no state.
+    """A family of distributions q(z | params); no weights, no state.
 
-    Experts and posteriors are mappings of leaves. The leaves of M *experts* are natural
-    parameters with leading axes (N or 1, M); the leaves of S *posteriors* lead with
-    (S or 1, N or 1). A product of experts is a sum of natural parameters.
+    Experts and posteriors are mappings of leaves. The leaves of M *experts* lead with (N or 1, M),
+    those of S *posteriors* with (S or 1, N or 1). In an exponential family experts are natural
+    parameters, and a product of experts is their sum.
     """
 
     name: str
+    # the kind of prior that the family can say: whose ``natural()`` it reads
+    prior_kind = "gaussian"
+    # whether several experts have a product in the family; else a subset holds one at most
+    has_products = True
+    # whether KL(q || q') has a closed form; else it is averaged over draws
+    has_kl = True
+    # whether each row has parameters of its own, so that one network may say all of them
+    has_own_scale = True
 
     @abstractmethod
     def n_outputs(self, latent_dim: int) -> int:

@@ -27,6 +27,7 @@ class FullGaussian(Family):
     """
 
     name = "full_gaussian"
+    has_own_scale = False
 
     def n_outputs(self, latent_dim: int) -> int:
         return latent_dim

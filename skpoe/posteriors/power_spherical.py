@@ -54,6 +54,7 @@ class PowerSpherical(VonMisesFisher):
     """
 
     name = "power_spherical"
+    has_products = False
 
     def product(self, experts: Params, membership: Tensor) -> Params:
         if experts["eta"].shape[1] > 2:  # one, and the prior

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
+from ..priors import Prior
 from ..random import RowNoise
 from .base import Family, Params
+from .private_posterior import PrivatePosterior
 
 
 @dataclass(frozen=True)
 class SubsetPosterior:
     """S posteriors a row, and the mixture of them.
+
+    z is (K, S, N, D); with private latent variables, those of each modality stand behind the
+    shared ones: (K, S, N, D + M * P).
 
     Parameters
     ----------
@@ -21,20 +27,59 @@ class SubsetPosterior:
         Leaves with leading axes (S or 1, N or 1).
     log_weights : Tensor of shape (S, N)
         Log mixture weights; -inf where a subset holds nothing of the row.
-    prior : Params
-        The prior in the family's parameters, leading axes (1, 1).
+    prior : Prior
+    private : PrivatePosterior, default=None
     """
 
     family: Family
     params: Params
     log_weights: Tensor
-    prior: Params
+    prior: Prior
+    private: PrivatePosterior | None = None
 
     def __getitem__(self, s: int | slice) -> SubsetPosterior:
         """Keep some of the subsets, S axis included."""
         part = slice(s, s + 1 or None) if isinstance(s, int) else s
         params = {leaf: v if len(v) == 1 else v[part] for leaf, v in self.params.items()}
-        return SubsetPosterior(self.family, params, self.log_weights[part], self.prior)
+        private = None if self.private is None else self.private[part]
+        return SubsetPosterior(self.family, params, self.log_weights[part], self.prior, private)
+
+    def detach(self) -> SubsetPosterior:
+        """Cut the gradient to what the encoders said; that to the prior stays."""
+        params = {leaf: value.detach() for leaf, value in self.params.items()}
+        private = None if self.private is None else self.private.detach()
+        return replace(self, params=params, private=private)
+
+    def thin(self, n_subsets: int, noise: RowNoise) -> SubsetPosterior:
+        """Keep so many components of each row, drawn by their weights, with equal weights.
+
+        A large mixture is judged by all its components at every draw; a sample of them, drawn
+        before z is, serves importance weighting as well.
+        """
+        if len(self.log_weights) <= n_subsets:
+            return self
+        uniform = noise.fold("components").uniform(
+            n_subsets, event=1, dtype=self.log_weights.dtype
+        )[..., 0]
+        cumulative = self.log_weights.exp().cumsum(0)
+        # one number in each of n equal parts of the unit interval: every component has its share
+        step = torch.arange(n_subsets, device=uniform.device)[:, None]
+        at = (step + uniform) / n_subsets * cumulative[-1]
+        index = torch.searchsorted(cumulative.mT.contiguous(), at.mT.contiguous()).mT
+        index = index.clamp(max=len(cumulative) - 1)
+        rows = torch.arange(index.shape[1], device=index.device)
+
+        def keep(leaf: Tensor) -> Tensor:
+            if leaf.shape[1] == 1 and len(rows) != 1:
+                return leaf
+            return leaf[index, rows] if len(leaf) > 1 else leaf
+
+        params = {name: keep(leaf) for name, leaf in self.params.items()}
+        equal = torch.full_like(uniform, n_subsets).log().neg()
+        private = self.private
+        if private is not None:
+            private = replace(private, reach=private.reach[index, rows])
+        return SubsetPosterior(self.family, params, equal, self.prior, private)
 
     def rsample(self, n_draws: int, noise: RowNoise, antithetic: bool = False) -> Tensor:
         """Draw from each of the S posteriors, differentiably: (K, S, N, D).
@@ -46,11 +91,22 @@ class SubsetPosterior:
         source = self.family.noise(noise, half, self.params)
         if antithetic:
             source = self.family.mirror(source)
-        return self.family.rsample(self.params, source)
+        z = self.family.rsample(self.params, source)
+        if self.private is None:
+            return z
+        own = self.private.rsample(half, len(self.log_weights), noise.fold("private"), antithetic)
+        return torch.cat([z, own], dim=-1)
+
+    def shared(self, z: Tensor) -> Tensor:
+        """Cut z to its shared part."""
+        return z if self.private is None else z[..., : z.shape[-1] - self.private.size]
 
     def component_log_prob(self, z: Tensor) -> Tensor:
-        """Log-density of each draw under the posterior it was drawn from: (K, S, N) nats."""
-        return self.family.log_prob(self.params, z)
+        """Log-density of each draw under the posterior it was drawn from: (K, S, N) nats.
+
+        Of the shared part of z; so is ``mixture_log_prob``.
+        """
+        return self.family.log_prob(self.params, self.shared(z))
 
     def mixture_log_prob(self, z: Tensor) -> Tensor:
         """Log-density of each draw under the whole mixture: (K, S, N) nats."""
@@ -58,20 +114,48 @@ class SubsetPosterior:
         if n_subsets == 1:
             return self.component_log_prob(z)
         # draws of all subsets become K * S draws, judged by every component in turn
-        draws = z.flatten(0, 1)[:, None].expand(-1, n_subsets, -1, -1)
+        shared = self.shared(z)
+        draws = shared.flatten(0, 1)[:, None].expand(-1, n_subsets, -1, -1)
         joint = self.family.log_prob(self.params, draws) + self.log_weights
-        return joint.logsumexp(1).view(z.shape[:-1])
+        return joint.logsumexp(1).view(shared.shape[:-1])
 
-    def kl(self) -> Tensor:
-        """KL(q_s || prior) of each subset: (S, N) nats."""
-        return self.family.kl(self.params, self.prior)
+    def log_ratio(self, z: Tensor, of_component: bool = False) -> Tensor:
+        """Log of prior density over posterior density of each draw: (K, S, N).
+
+        The posterior of the shared part is the whole mixture, or the component that was drawn
+        from; private parts are drawn, and judged, modality by modality.
+        """
+        log_prob = self.component_log_prob if of_component else self.mixture_log_prob
+        ratio = self.prior.log_prob(self.shared(z)) - log_prob(z)
+        return ratio if self.private is None else ratio + self.private.log_ratio(z)
+
+    def kl(self, z: Tensor) -> Tensor:
+        """KL(q_s || prior) of each subset: (S, N) nats.
+
+        In closed form where there is one, else averaged over the draws z.
+        """
+        if self.family.has_kl and self.prior.is_natural:
+            value = self.family.kl(self.params, self.family.at(self.prior.natural()))
+        else:
+            value = (self.component_log_prob(z) - self.prior.log_prob(self.shared(z))).mean(0)
+        return value if self.private is None else value + self.private.kl()
+
+    def kl_to(self, other: SubsetPosterior, z: Tensor) -> Tensor:
+        """KL of each of the shared posteriors from those of another: (S, N) nats.
+
+        Either may have S = 1. In closed form where there is one, else averaged over z.
+        """
+        if self.family.has_kl:
+            return self.family.kl(self.params, other.params)
+        shared = self.shared(z)
+        return (self.component_log_prob(z) - self.family.log_prob(other.params, shared)).mean(0)
 
     def average(self, value: Tensor) -> Tensor:
         """Average over subsets by their weights: (..., S, N) -> (..., N)."""
         return (self.log_weights.exp().to(value.dtype) * value).sum(-2)
 
     def mean(self) -> Tensor:
-        """Mean of the mixture, where z lives: (N, D)."""
+        """Mean of the mixture's shared part, where z lives: (N, D)."""
         weights = self.log_weights.exp()[..., None]
         means = self.family.mean(self.params)
         return self.family.place((weights.to(means.dtype) * means).sum(0))

@@ -56,6 +56,7 @@ class VonMisesFisher(Family):
     """
 
     name = "von_mises_fisher"
+    prior_kind = "uniform"
 
     def __init__(self, sphere_dim: int = 1) -> None:
         self.dim = sphere_dim + 1

@@ -6,12 +6,18 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from ..posteriors import Params
 from ..random import RowNoise
+
+Natural = dict[str, Tensor]
 
 
 class Prior(nn.Module, ABC):
     """p(z) on a latent space of D dimensions."""
+
+    # which families can say it, as an expert and where nothing is observed: Family.prior_kind
+    kind = "gaussian"
+    # whether ``natural`` is the prior itself; else it is the Gaussian with the same moments
+    is_natural = True
 
     @property
     @abstractmethod
@@ -19,8 +25,8 @@ class Prior(nn.Module, ABC):
         """D."""
 
     @abstractmethod
-    def natural(self) -> Params:
-        """Natural parameters, leaves (D,); an error that says why where there are none."""
+    def natural(self) -> Natural:
+        """Parameters that families of its kind read, leaves (D,)."""
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
@@ -29,3 +35,6 @@ class Prior(nn.Module, ABC):
     @abstractmethod
     def sample(self, noise: RowNoise) -> Tensor:
         """Draw one z a row of the noise, shape (N, D)."""
+
+    def bind(self, strategy: nn.Module) -> None:
+        """Learn of the strategy that the prior is used with; most need not know."""

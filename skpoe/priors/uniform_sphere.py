@@ -7,9 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..distributions import log_area
-from ..posteriors import Params
 from ..random import RowNoise
-from .base import Prior
+from .base import Natural, Prior
 
 
 class UniformSphere(Prior):
@@ -22,6 +21,7 @@ class UniformSphere(Prior):
         Dimension of each sphere; it lies in one dimension more.
     """
 
+    kind = "uniform"
     eta: Tensor
 
     def __init__(self, n_spheres: int, sphere_dim: int) -> None:
@@ -32,7 +32,7 @@ class UniformSphere(Prior):
     def latent_dim(self) -> int:
         return self.eta.numel()
 
-    def natural(self) -> Params:
+    def natural(self) -> Natural:
         return {"eta": self.eta}
 
     def log_prob(self, z: Tensor) -> Tensor:

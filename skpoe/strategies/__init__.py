@@ -1,6 +1,16 @@
 """Variational strategies: how the modalities that are shown become a posterior."""
 
 from .base import Strategy
-from .product_of_experts import ProductOfExperts
+from .joint_encoder import JointEncoder
+from .product_of_experts import ProductOfExperts, ProductWithStandIns
+from .set_encoder import SetEncoder
+from .subset_encoders import SubsetEncoders
 
-__all__ = ["ProductOfExperts", "Strategy"]
+__all__ = [
+    "JointEncoder",
+    "ProductOfExperts",
+    "ProductWithStandIns",
+    "SetEncoder",
+    "Strategy",
+    "SubsetEncoders",
+]

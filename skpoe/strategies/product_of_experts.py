@@ -8,19 +8,23 @@ import torch
 from torch import Tensor, nn
 
 from ..data.batch import Batch
+from ..nn import Networks, networks_of
 from ..posteriors import Family, Params
+from ..priors import Natural
 from .base import Strategy
 
 
 class ProductOfExperts(Strategy):
-    r"""Product of Gaussian (or other exponential-family) experts.
+    r"""Product of Gaussian (or other) experts.
 
     .. math:: q_s(z \mid x) \propto p(z) \prod_{m \in s} q_m(z \mid x_m)
+
+    With subsets of one modality each, and no prior expert, it is a mixture of experts.
 
     Parameters
     ----------
     family : Family
-    encoders : sequence of nn.Module
+    encoders : Networks, or sequence of nn.Module
         One a modality, (N, F_m) -> (N, family.n_outputs(D)).
     latent_dim : int
         D.
@@ -37,25 +41,72 @@ class ProductOfExperts(Strategy):
     def __init__(
         self,
         family: Family,
-        encoders: Sequence[nn.Module],
+        encoders: Networks | Sequence[nn.Module],
         latent_dim: int,
         *,
         prior_expert: bool = True,
     ) -> None:
         super().__init__()
         self.family = family
-        self.encoders = nn.ModuleList(encoders)
+        self.encoders = networks_of(encoders)
         self.prior_expert = prior_expert
+        self.combines = family.has_products
         n_shared = family.n_shared(latent_dim)
         # every expert starts by saying as much as the prior does
-        start = torch.eye(latent_dim).flatten().expand(len(encoders), -1).clone()
+        start = torch.eye(latent_dim).flatten().expand(len(self.encoders), -1).clone()
         self.shared = nn.Parameter(start) if n_shared else None
 
-    def encode(self, batch: Batch) -> list[Tensor]:
-        return [encoder(x) for encoder, x in zip(self.encoders, batch.values, strict=True)]
-
-    def forward(self, batch: Batch, membership: Tensor, prior: Params) -> Params:
-        experts = self.family.experts(torch.stack(self.encode(batch), dim=1), self.shared)
+    def forward(self, batch: Batch, membership: Tensor, prior: Natural) -> Params:
+        experts = self.family.experts(self.encoders.each(batch.values), self.shared)
         experts = self.family.append(experts, self.family.lift(prior))
         with_prior = ~membership.any(-1, keepdim=True) | self.prior_expert
         return self.family.product(experts, torch.cat([membership, with_prior], dim=-1))
+
+
+class ProductWithStandIns(Strategy):
+    r"""Product of experts in which each modality also speaks for those that are missing.
+
+    .. math:: q(z \mid x_s) \propto \prod_{m \in s} q_m(z \mid x_m)
+        \Big( \prod_{m \in s} q^*_m(z \mid x_m)^{1 / |s|} \Big)^{(M - |s|) / (M - 1)}
+
+    All modalities together are the product of their experts; one alone is its expert times its
+    stand-in for the others, as in the paper for two modalities. Subsets in between, which the
+    paper does not have, take the geometric mean of the stand-ins, to the power of the share of the
+    other modalities that is missing. There is no prior expert.
+
+    Parameters
+    ----------
+    family : Family
+        An exponential one: powers of experts are multiples of natural parameters.
+    encoders, stand_ins : Networks, or sequence of nn.Module
+        One a modality, (N, F_m) -> (N, family.n_outputs(D)).
+
+    References
+    ----------
+    Multimodal variational autoencoders for semi-supervised learning: in defense of
+    product-of-experts (Kutuzova, Krause, McCloskey, Nielsen & Igel, 2021),
+    https://arxiv.org/abs/2101.07240, section 3.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        encoders: Networks | Sequence[nn.Module],
+        stand_ins: Networks | Sequence[nn.Module],
+    ) -> None:
+        super().__init__()
+        self.family = family
+        self.encoders = networks_of(encoders)
+        self.stand_ins = networks_of(stand_ins)
+
+    def forward(self, batch: Batch, membership: Tensor, prior: Natural) -> Params:
+        raw = torch.cat(
+            [self.encoders.each(batch.values), self.stand_ins.each(batch.values)], dim=1
+        )
+        experts = self.family.append(self.family.experts(raw, None), self.family.lift(prior))
+        n_modalities = membership.shape[-1]
+        held = membership.to(raw.dtype)
+        size = held.sum(-1, keepdim=True)
+        absent = (n_modalities - size) / max(1, n_modalities - 1)
+        power = torch.cat([held, held * absent / size.clamp(min=1), 1 - size.clamp(max=1)], dim=-1)
+        return self.family.product(experts, power)

@@ -13,9 +13,9 @@ VAE.
 Printed for each fit, as a line of JSON: the test log-likelihood (importance sampling, 500 draws,
 nats an image), and the accuracy of five nearest neighbours on the latent positions of the test
 images from 100, 600 and 1,000 labelled training images (mean of ten draws of them). At the end:
-the mean over seeds with its standard error. The paper
-trains for up to 500 epochs with batches of 64, a rate of 0.001, a warm-up of the KL over 100 epochs
-and early stopping; here both kinds have the same fewer epochs and no early stopping.
+the mean over seeds with its standard error. The paper trains for up to 500 epochs with batches of
+64, a rate of 0.001, a warm-up of the KL over 100 epochs and early stopping; here both kinds have
+the same fewer epochs and no early stopping.
 """
 
 import argparse

@@ -1,0 +1,127 @@
+"""One text for each parameter and attribute that estimators share."""
+
+from __future__ import annotations
+
+import inspect
+
+_PARAMETERS = {
+    "latent_dim": """int or "auto", {default}
+        Number of latent variables. "auto" is half the number of features, at most 64.""",
+    "hidden_layer_sizes": """sequence of int, {default}
+        Widths of the hidden layers of each encoder; of each decoder too.""",
+    "activation": """{"relu", "silu", "tanh", "gelu", "softplus"}, {default}
+        Activation of the hidden layers.""",
+    "encoder": """callable, Shared, list, dict or None, {default}
+        Factory ``(n_in, n_out) -> nn.Module`` of the encoders, or one a modality. None is the
+        perceptron that ``hidden_layer_sizes`` and ``activation`` describe; ``nn.Shared`` is one
+        network for all modalities.""",
+    "decoder": """callable, Shared, list, dict or None, {default}
+        Factory ``(n_in, n_out) -> nn.Module`` of the decoders, or one a modality.""",
+    "likelihood": """str, Likelihood, list or dict, {default}
+        What the decoder describes: "gaussian", "bernoulli", "student_t" or an instance; or one a
+        modality.""",
+    "modalities": """dict, list or None, {default}
+        How one table X is cut into modalities: name -> column names, positions or a callable on
+        the DataFrame; or a list of widths. None makes one table one modality.""",
+    "covariance": """{"auto", "diag", "full"}, {default}
+        Covariance of the posterior. With "full", the precision of each expert is learned and the
+        same for all rows. "auto" is "full" in PoEVAE, which predicts better so, and "diag" in
+        estimators that follow a paper.""",
+    "beta": """float, {default}
+        Weight of KL(q || prior).""",
+    "kl_warmup": """int, {default}
+        Epochs over which the weight of the KL rises to ``beta``.""",
+    "free_bits": """float, {default}
+        Nats of KL(q || prior) of each row that cost nothing.""",
+    "likelihood_weights": """list, dict or None, {default}
+        Factors of the log-likelihoods in training, one a modality; None is one for each.""",
+    "n_samples": """int, {default}
+        Draws from the posterior in each training step; from each component of a mixture.""",
+    "n_importance_samples": """int, {default}
+        Draws in ``score_samples``, ``predict_missing`` and ``reconstruct``; those of all
+        components of a mixture together.""",
+    "imputation": """{"posterior", "importance"}, {default}
+        Whether ``predict_missing`` and ``reconstruct`` average over draws from the posterior as
+        they are, or weighted by p(x, z) / q(z | x).""",
+    "learning_rate": """{"one_cycle", "constant"}, {default}
+        Schedule: up to ``learning_rate_init`` in the first tenth of training, then down to zero;
+        or constant.""",
+    "learning_rate_init": """float, {default}
+        Largest learning rate of AdamW.""",
+    "weight_decay": """float, {default}
+        Weight decay of AdamW.""",
+    "batch_size": """int or "auto", {default}
+        Largest number of rows in a training step. "auto" is 64 below 2,000 rows, else 128.""",
+    "max_iter": """int or "auto", {default}
+        Epochs. "auto" visits about 200,000 rows in all, in 20 to 200 epochs.""",
+    "early_stopping": """bool or "auto", {default}
+        Whether to hold out rows, score the objective on them after each epoch, and end with the
+        weights that scored best. With a constant learning rate, training also stops after
+        ``n_iter_no_change`` epochs without a better score. "auto" holds out rows from 2,000
+        on.""",
+    "validation_fraction": """float, {default}
+        Share of the rows that early stopping holds out.""",
+    "n_iter_no_change": """int, {default}
+        Epochs to wait for a better score.""",
+    "tol": """float, {default}
+        Smallest improvement of the score, nats per sample, that counts.""",
+    "warm_start": """bool, {default}
+        Whether ``fit`` goes on from the fitted model, for ``max_iter`` more epochs.""",
+    "dtype": """{"auto", "float32", "float64"}, {default}
+        Precision of training. "auto" is float32, but float64 below 1,000 rows of float64 data,
+        where it costs little. Predictions are made in the precision of X, or in this if
+        higher.""",
+    "device": """str, torch.device or None, {default}
+        Where to train and predict. None is the CPU; "auto" takes a GPU if there is one.""",
+    "n_threads": """int or None, {default}
+        Threads that torch may use in fit and predict. None leaves torch's setting alone.""",
+    "verbose": """int, {default}
+        Print the loss every so many epochs.""",
+    "random_state": """int, RandomState instance or None, {default}
+        Seeds the weights, the order of rows and all draws: the same integer gives the same
+        numbers. None takes fresh entropy; numpy's and torch's global states are never touched.""",
+}
+
+_ATTRIBUTES = """model_ : MultimodalVAE
+        The trained torch module.
+    latent_dim_ : int
+        Number of latent variables.
+    modality_names_ : list of str
+        Names of the modalities.
+    n_features_in_ : int
+        Number of features of all modalities together.
+    feature_names_in_ : ndarray of str
+        Column names, when X was one DataFrame.
+    n_iter_ : int
+        Epochs, those of earlier calls with ``warm_start`` or ``partial_fit`` included.
+    loss_curve_ : list of float
+        Mean loss of each epoch: minus the objective, in nats per sample.
+    history_ : list of dict
+        Loss, learning rate, KL weight, gradient norm and seconds of each epoch, and the score on
+        held-out rows.
+    validation_scores_ : list of float or None
+        Objective on the held-out rows after each epoch, nats per sample.
+    best_validation_score_ : float or None
+        Largest of them: that of the weights that were kept."""
+
+
+def documented(cls: type) -> type:
+    """Write the shared parameters and attributes where the docstring of an estimator says so.
+
+    ``%(parameters)s`` becomes every parameter that the docstring does not describe itself, with
+    the default that it has in this class.
+    """
+    text = cls.__doc__ or ""
+    shared = [
+        f"{name} : {_PARAMETERS[name].replace('{default}', _default(parameter))}"
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if f"\n    {name} : " not in text
+    ]
+    text = text.replace("%(parameters)s", "\n    ".join(shared))
+    cls.__doc__ = text.replace("%(attributes)s", _ATTRIBUTES)
+    return cls
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    default = parameter.default
+    return f'default="{default}"' if isinstance(default, str) else f"default={default}"

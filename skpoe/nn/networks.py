@@ -1,0 +1,88 @@
+"""Networks of all modalities: one each, or one for all that is told which modality it sees."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Networks(nn.Module, ABC):
+    """M networks, applied to one modality or to all."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """M."""
+
+    @abstractmethod
+    def one(self, modality: int, x: Tensor) -> Tensor:
+        """Apply the network of a modality: (N, n_in) -> (N, n_out)."""
+
+    @abstractmethod
+    def each(self, values: Sequence[Tensor]) -> Tensor:
+        """Apply each network to its modality: M tensors (N, n_in) -> (N, M, n_out)."""
+
+
+class SeparateNetworks(Networks):
+    """A network for each modality.
+
+    Parameters
+    ----------
+    networks : sequence of nn.Module
+    """
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def __len__(self) -> int:
+        return len(self.networks)
+
+    def __getitem__(self, modality: int) -> nn.Module:
+        return self.networks[modality]
+
+    def one(self, modality: int, x: Tensor) -> Tensor:
+        return self.networks[modality](x)
+
+    def each(self, values: Sequence[Tensor]) -> Tensor:
+        outputs = [network(x) for network, x in zip(self.networks, values, strict=True)]
+        return torch.stack(outputs, dim=1)
+
+
+class SharedNetwork(Networks):
+    """One network for all modalities, which have the same width.
+
+    It reads tanh of a learned vector, the embedding of the modality, beside the values.
+
+    Parameters
+    ----------
+    network : nn.Module
+        (N, n_in + E) -> (N, n_out).
+    embedding : nn.Parameter of shape (M, E)
+        May be that of another shared network too.
+    """
+
+    def __init__(self, network: nn.Module, embedding: nn.Parameter) -> None:
+        super().__init__()
+        self.network = network
+        self.embedding = embedding
+
+    def __len__(self) -> int:
+        return len(self.embedding)
+
+    def one(self, modality: int, x: Tensor) -> Tensor:
+        place = torch.tanh(self.embedding[modality]).expand(len(x), -1)
+        return self.network(torch.cat([x, place], dim=-1))
+
+    def each(self, values: Sequence[Tensor]) -> Tensor:
+        x = torch.stack(list(values), dim=1)
+        place = torch.tanh(self.embedding).expand(len(x), -1, -1)
+        both = torch.cat([x, place], dim=-1)
+        return self.network(both.flatten(0, 1)).unflatten(0, both.shape[:2])
+
+
+def networks_of(networks: Networks | Sequence[nn.Module]) -> Networks:
+    """Take a sequence of modules as the networks of so many modalities."""
+    return networks if isinstance(networks, Networks) else SeparateNetworks(networks)

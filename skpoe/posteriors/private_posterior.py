@@ -1,0 +1,82 @@
+"""Posteriors of latent variables that belong to one modality each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..priors import Prior
+from ..random import RowNoise
+from .base import Family, Params
+
+
+@dataclass(frozen=True)
+class PrivatePosterior:
+    """q(w_m | x_m) of every modality, and where it reaches.
+
+    Where a subset reaches modality m of a row, w_m is drawn from its posterior and judged against
+    the prior; elsewhere it is drawn from the auxiliary prior and adds nothing to a bound.
+
+    Parameters
+    ----------
+    family : Family
+    params : Params
+        Leaves (M, N, ...): each modality stands where a subset does in ``SubsetPosterior``.
+    reach : bool Tensor of shape (S, N, M)
+    prior : Prior
+        Of the P variables of each modality.
+    auxiliary : sequence of Prior
+        One a modality.
+    """
+
+    family: Family
+    params: Params
+    reach: Tensor
+    prior: Prior
+    auxiliary: tuple[Prior, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of private variables of all modalities together, M * P."""
+        return self.reach.shape[-1] * self.prior.latent_dim
+
+    def __getitem__(self, subsets: slice) -> PrivatePosterior:
+        return replace(self, reach=self.reach[subsets])
+
+    def detach(self) -> PrivatePosterior:
+        """Cut the gradient to what the encoders said."""
+        return replace(self, params={leaf: value.detach() for leaf, value in self.params.items()})
+
+    def rsample(self, n_draws: int, n_subsets: int, noise: RowNoise, antithetic: bool) -> Tensor:
+        """Draw w for each of the S subsets: (K, S, N, M * P)."""
+
+        def draw(params: Params, stream: RowNoise) -> Tensor:
+            source = self.family.noise(stream, n_draws * n_subsets, params)  # (K * S, M, N, P)
+            if antithetic:
+                source = self.family.mirror(source)
+            w = self.family.rsample(params, source)
+            return w.unflatten(0, (-1, n_subsets)).permute(0, 1, 3, 2, 4)  # (K, S, N, M, P)
+
+        own = draw(self.params, noise.fold("own"))
+        if bool(self.reach.all()):
+            return own.flatten(-2)
+        natural = [self.family.at(prior.natural()) for prior in self.auxiliary]
+        elsewhere = {leaf: torch.cat([p[leaf] for p in natural]) for leaf in natural[0]}
+        n_rows = self.reach.shape[1]
+        elsewhere = {k: v.expand(-1, n_rows, *v.shape[2:]) for k, v in elsewhere.items()}
+        other = draw(elsewhere, noise.fold("elsewhere"))
+        return torch.where(self.reach[..., None], own, other).flatten(-2)
+
+    def log_ratio(self, z: Tensor) -> Tensor:
+        """Log of prior over posterior density of the private parts that are reached: (K, S, N)."""
+        w = z[..., z.shape[-1] - self.size :].unflatten(-1, (-1, self.prior.latent_dim))
+        w = w.permute(0, 1, 3, 2, 4)  # (K, S, M, N, P)
+        ratio = self.prior.log_prob(w) - self.family.log_prob(self.params, w)
+        return (ratio * self.reach.mT).sum(2)
+
+    def kl(self) -> Tensor:
+        """KL from the prior, of the private parts that are reached: (S, N)."""
+        kl = self.family.kl(self.params, self.family.at(self.prior.natural()))  # (M, N)
+        return (self.reach * kl.mT).sum(-1)

@@ -1,0 +1,46 @@
+"""The Laplace prior."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..random import RowNoise
+from .base import Natural, Prior
+from .gaussian import dealt_scale
+
+
+class Laplace(Prior):
+    """Independent Laplace distributions around zero with learned scales whose mean is one.
+
+    Parameters
+    ----------
+    latent_dim : int
+        D.
+    learn_scale : bool, default=True
+        False keeps every scale at one.
+    """
+
+    kind = "laplace"
+
+    def __init__(self, latent_dim: int, learn_scale: bool = True) -> None:
+        super().__init__()
+        self.scores = nn.Parameter(torch.zeros(latent_dim), requires_grad=learn_scale)
+
+    @property
+    def latent_dim(self) -> int:
+        return len(self.scores)
+
+    def natural(self) -> Natural:
+        return {"mean": torch.zeros_like(self.scores), "scale": dealt_scale(self.scores)}
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        scale = dealt_scale(self.scores)
+        return -(z.abs() / scale + scale.log() + math.log(2)).sum(-1)
+
+    def sample(self, noise: RowNoise) -> Tensor:
+        u = noise.uniform(event=len(self.scores), dtype=torch.float64) - 0.5
+        unit = (-u.sign() * torch.log1p(-2 * u.abs())).to(self.scores.dtype)
+        return dealt_scale(self.scores) * unit
