@@ -53,7 +53,8 @@ class PerModality(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     -----
     Tables come back as the transformers give them: arrays, or DataFrames with the index of X after
     ``set_output(transform="pandas")``. Sparse results become dense if any row is missing, because
-    such rows are NaN. What passes through is handed on as it is, not copied.
+    such rows are NaN. What passes through is handed on as it is, not copied. Transformers see the
+    rows of images flattened; ``inverse_transform`` gives images back.
 
     Examples
     --------
@@ -278,11 +279,11 @@ def _convert(est: PerModality, X: Any, method: str, known: Layout, new: Layout) 
     check_columns(est, data.columns, known)
     results = {}
     for m, name in enumerate(data.names):
-        child, labels, width = est.transformers_[name], new.columns[m], data.n_features[name]
-        if width not in (None, known.widths[m]):
+        child, labels, size = est.transformers_[name], new.columns[m], data._sizes[name]
+        if size not in (None, known.sizes[m]):
             raise ValueError(
-                f"Modality '{name}' has {width} features, but PerModality is expecting "
-                f"{known.widths[m]} features as input."
+                f"Modality '{name}' has {tables.describe(size)} features, but PerModality is "
+                f"expecting {tables.describe(known.sizes[m])} features as input."
             )
         table = None if isinstance(child, str) else data[name]
         if table is None:
@@ -294,14 +295,15 @@ def _convert(est: PerModality, X: Any, method: str, known: Layout, new: Layout) 
             result = np.full((table.shape[0], new.widths[m]), np.nan, _with_nan(table))
         if labels is not None and unnamed:
             result = pd.DataFrame(result, getattr(table, "index", None)).set_axis(labels, axis=1)
-        results[name] = result
+        shape = new.event_shapes[m]
+        results[name] = result if shape is None else result.reshape(-1, *shape)
     return _wrap(X, data, results, new)
 
 
 def _run(name: str, child: Any, method: Callable, table: Any, y: Any = None) -> Any:
     """Apply a method to the rows that show anything, if any, and put the result where they are."""
     if table is not None and not tables.is_sparse(table):
-        table = tables.to_array(table)
+        table = tables.flatten(tables.to_array(table))
     observed = np.zeros(0, bool) if table is None else tables.missing(table) < table.shape[1]
     if not observed.any():  # transformers refuse to see no row at all
         return None
@@ -337,17 +339,18 @@ def _with_nan(table: Any) -> np.dtype:
 
 def _layout(data: Modalities, changed: Mapping[str, Any]) -> Layout:
     """Describe data once some tables have changed."""
-    labels, widths = data.columns, data.n_features
+    labels, widths, shapes = data.columns, data.n_features, data.event_shapes
     for name, table in changed.items():
         labels[name] = table.columns if tables.is_frame(table) else None
-        widths[name] = table.shape[1]
-    return Layout(Modalities, tuple(widths), tuple(widths.values()), tuple(labels.values()))
+        widths[name], shapes[name] = table.shape[1], None
+    columns, events = tuple(labels.values()), tuple(shapes.values())
+    return Layout(Modalities, tuple(widths), tuple(widths.values()), columns, event_shapes=events)
 
 
 def _wrap(X: Any, data: Modalities, changed: Mapping[str, Any], layout: Layout) -> Any:
     """Put changed tables in their place, in the form of X; the others are handed on unread."""
     data = data._rebased(changed)
-    data._widths = dict(zip(layout.names, layout.widths, strict=True))
+    data._sizes = dict(zip(layout.names, layout.sizes, strict=True))
     kind = kind_of(X)
     if kind is Modalities:
         return data

@@ -249,10 +249,19 @@ FIT_MISTAKES = {
         {"rna": np.full((8, 3), np.nan), "adt": np.full((8, 2), np.nan)},
         "X shows nothing: every entry of every modality is missing (NaN).",
     ),
-    "three axes": (
-        [np.ones((8, 2, 2)), np.ones((8, 2))],
-        "Modality 'modality_0' must be an array or DataFrame with two axes (samples, features); "
-        "got (8, 2, 2).",
+    "one image in a list": (
+        [np.ones((8, 1, 2, 2))],
+        "X is a list with one modality. If that is all there is, pass "
+        "skpoe.Modalities({'image': ...}) of it. If model selection made it",
+    ),
+    "a bare array of images": (
+        np.ones((8, 1, 2, 2)),
+        "X is one array of shape (8, 1, 2, 2), but one table has two axes (samples, features). If "
+        "its rows are images, pass skpoe.Modalities({'image': X}).",
+    ),
+    "an image without pixels": (
+        {"rna": np.ones((8, 3)), "adt": np.ones((8, 1, 0, 2))},
+        "Modality 'adt': Found array with 0 feature(s) (shape=(8, 0)) while a minimum of 1",
     ),
     "MultiIndex columns": (
         pd.DataFrame(np.ones((8, 2)), columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2)])),

@@ -119,15 +119,16 @@ def test_scikit_learn_splits_rows(X):
             {"a": np.ones(3)},
             None,
             ValueError,
-            "Modality 'a' must be an array or DataFrame with two axes (samples, features); "
-            "got (3,).",
+            "Modality 'a' must be an array or DataFrame with two axes (samples, features), or an "
+            "array with more, such as (samples, channels, height, width); got (3,).",
         ),
         (
             [[[1, 2]]],
             None,
             ValueError,
             "Modality 'modality_0' must be an array or DataFrame with two axes (samples, "
-            "features); got list.",
+            "features), or an array with more, such as (samples, channels, height, width); got "
+            "list.",
         ),
         ([None, None], None, ValueError, "All modalities are None, so the number of samples is"),
         ({1: np.ones((3, 1))}, None, TypeError, "Names of modalities must be str; got 1."),

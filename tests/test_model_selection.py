@@ -203,7 +203,8 @@ MISTAKES = {
     ),
     "one axis": (
         lambda: folds_of(MissingnessSplit(2), np.ones(4)),
-        "Modality 'X' must be an array or DataFrame with two axes (samples, features); got (4,).",
+        "Modality 'X' must be an array or DataFrame with two axes (samples, features), or an "
+        "array with more, such as (samples, channels, height, width); got (4,).",
     ),
     "sparse": (
         lambda: folds_of(MissingnessSplit(2), scipy.sparse.csr_array(np.eye(4))),

@@ -12,30 +12,37 @@ from . import tables
 
 
 def read_shapes(
-    data: Mapping[str, Any], n_features: Mapping[str, int]
-) -> tuple[dict[str, int | None], int]:
-    """Check the shapes of tables; give the width of each, None where unknown, and their length."""
-    widths: dict[str, int | None] = dict(n_features)
-    if unknown := set(widths) - set(data):
+    data: Mapping[str, Any], n_features: Mapping[str, tables.Size]
+) -> tuple[dict[str, tables.Size | None], int]:
+    """Check the shapes of tables; give the size of a row of each, None where unknown, and N."""
+    sizes: dict[str, tables.Size | None] = {
+        name: tuple(size) if isinstance(size, Sequence) else size
+        for name, size in n_features.items()
+    }
+    if unknown := set(sizes) - set(data):
         raise ValueError(f"n_features names {sorted(unknown)}, which are not in the data.")
     lengths: dict[str, int] = {}
     for name, table in data.items():
         if not isinstance(name, str):
             raise TypeError(f"Names of modalities must be str; got {name!r}.")
         if table is None:
-            widths.setdefault(name, None)
+            sizes.setdefault(name, None)
             continue
-        if getattr(table, "ndim", None) != 2:
+        n_axes = len(getattr(table, "shape", ()))
+        if n_axes < 2 or (n_axes > 2 and tables.is_sparse(table)):
             shape = getattr(table, "shape", type(table).__name__)
             raise ValueError(
                 f"Modality '{name}' must be an array or DataFrame with two axes (samples, "
-                f"features); got {shape}."
+                f"features), or an array with more, such as (samples, channels, height, width); "
+                f"got {shape}."
             )
-        if widths.setdefault(name, table.shape[1]) != table.shape[1]:
+        size = tables.size_of(table)
+        if sizes.setdefault(name, size) not in (size, tables.n_numbers(size)):
             raise ValueError(
-                f"Modality '{name}' has {table.shape[1]} features, but n_features says "
-                f"{widths[name]}."
+                f"Modality '{name}' has {tables.describe(size)} features, but n_features says "
+                f"{tables.describe(sizes[name])}."
             )
+        sizes[name] = size
         lengths[name] = table.shape[0]
     if not lengths:
         raise ValueError("All modalities are None, so the number of samples is unknown.")
@@ -45,7 +52,7 @@ def read_shapes(
             + ", ".join(f"'{name}': {n}" for name, n in lengths.items())
             + ". Fill rows in which a modality is not measured with NaN."
         )
-    return {name: widths[name] for name in data}, next(iter(lengths.values()))
+    return {name: sizes[name] for name in data}, next(iter(lengths.values()))
 
 
 def check_indexes(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +104,11 @@ def read_mask(mask: Any, names: Sequence[str], n_samples: int) -> dict[str, np.n
 
 
 def stack(
-    name: str, parts: Sequence[Any], lengths: Sequence[int], indexes: Sequence[Any], width: int
+    name: str,
+    parts: Sequence[Any],
+    lengths: Sequence[int],
+    indexes: Sequence[Any],
+    size: tables.Size | None,
 ) -> Any:
     """Put the tables of one modality below each other, NaN where a part is None.
 
@@ -122,9 +133,10 @@ def stack(
         import scipy.sparse  # whoever has such a table has scipy
 
         return scipy.sparse.vstack(parts, format="csr")
+    row = size if isinstance(size, tuple) else (size,)
     return np.concatenate(
         [
-            np.full((n, width), np.nan) if table is None else np.asarray(tables.to_array(table))
+            np.full((n, *row), np.nan) if table is None else np.asarray(tables.to_array(table))
             for table, n in zip(parts, lengths, strict=True)
         ]
     )

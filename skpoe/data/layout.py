@@ -30,6 +30,8 @@ class Layout:
         Their column labels, where they came as DataFrames; those of the one table, once.
     positions : tuple of int ndarray, default=None
         Where the columns of each modality stand in the one table.
+    event_shapes : tuple of (tuple of int or None), default=()
+        Shapes of one row of those that came with more than two axes; () is None for each.
     """
 
     kind: type
@@ -37,6 +39,13 @@ class Layout:
     widths: tuple[int, ...]
     columns: tuple[pd.Index | None, ...]
     positions: tuple[np.ndarray, ...] | None = None
+    event_shapes: tuple[tuple[int, ...] | None, ...] = ()
+
+    @property
+    def sizes(self) -> tuple[tables.Size, ...]:
+        """What one row of each modality is: a number of features, or the shape of an image."""
+        shapes = self.event_shapes or (None,) * len(self.widths)
+        return tuple(shape or width for shape, width in zip(shapes, self.widths, strict=True))
 
     @property
     def is_table(self) -> bool:
@@ -51,12 +60,16 @@ class Layout:
         return table
 
     def new(self, arrays: Sequence[np.ndarray]) -> Any:
-        """Build what fit was given, of new values: one array (N, F_m) a modality."""
+        """Build what fit was given, of new values: one array (N, F_m) a modality.
+
+        Images, here and in ``renew``, have their shape back.
+        """
         if self.is_table:
             labels = self.columns[0] if self.kind is pd.DataFrame else None
             return _like(None, labels, self.join(arrays))
         new = [
-            _like(None, labels, array) for labels, array in zip(self.columns, arrays, strict=True)
+            _like(None, labels, array)
+            for labels, array in zip(self.columns, self._shaped(arrays), strict=True)
         ]
         return self._wrap(self.kind, new)
 
@@ -71,9 +84,16 @@ class Layout:
         index = index_of(old)
         new = [
             _like(index, labels, array) if table is None else _replace(table, array, missing_only)
-            for table, labels, array in zip(old, self.columns, arrays, strict=True)
+            for table, labels, array in zip(old, self.columns, self._shaped(arrays), strict=True)
         ]
         return self._wrap(kind_of(X), new)
+
+    def _shaped(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Give the rows of images their shape back."""
+        return [
+            array.reshape(len(array), *size) if isinstance(size, tuple) else array
+            for array, size in zip(arrays, self.sizes, strict=True)
+        ]
 
     def _wrap(self, kind: type, parts: list[Any]) -> Any:
         if kind in (list, tuple):

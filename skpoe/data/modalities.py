@@ -31,10 +31,10 @@ class Modalities:
     data : mapping of str to table, or sequence of tables
         Each of shape (n_samples, n_features), NaN where missing, or None for a modality that no
         row shows: an array, also a memory-mapped one, a DataFrame, a sparse matrix of scipy, a
-        torch tensor, or a dataset of h5py or zarr. The items of a sequence are named
-        "modality_0", "modality_1", ...
-    n_features : mapping of str to int, default=None
-        Widths of the modalities that are None; needed to fit on them.
+        torch tensor, or a dataset of h5py or zarr. Arrays may have more axes: images are of shape
+        (n_samples, channels, height, width). The items of a sequence are named "modality_0", ...
+    n_features : mapping of str to (int or tuple of int), default=None
+        Widths of the modalities that are None, or shapes of images; needed to fit on them.
     mask : mapping of str to array-like of bool (n_samples,), or array-like of bool \
             (n_samples, n_modalities), default=None
         False where a row does not show a modality, whatever the table says there. A modality that
@@ -67,21 +67,20 @@ class Modalities:
     def __init__(
         self,
         data: Mapping[str, Any] | Sequence[Any],
-        n_features: Mapping[str, int] | None = None,
+        n_features: Mapping[str, tables.Size] | None = None,
         mask: Any = None,
     ) -> None:
         if isinstance(data, Modalities):
-            n_features = {**{n: w for n, w in data.n_features.items() if w}, **(n_features or {})}
+            n_features = {**{n: s for n, s in data._sizes.items() if s}, **(n_features or {})}
             data = dict(data.items())
         if not isinstance(data, Mapping):
             data = {f"modality_{m}": table for m, table in enumerate(data)}
         if not data:
             raise ValueError("There is no modality. Give at least one array or DataFrame.")
-        widths, self._n_base = read_shapes(data, n_features or {})
+        self._sizes, self._n_base = read_shapes(data, n_features or {})
         data = check_indexes(data)
         # rows of any other sparse format cannot be read
         self._tables = {n: tables.to_csr(t) if tables.is_sparse(t) else t for n, t in data.items()}
-        self._widths = widths
         self._rows: Rows = range(self._n_base)
         self._shown = read_mask(mask, self.names, len(self))
         # which row of its table each sample has, where that is not its own number
@@ -93,8 +92,13 @@ class Modalities:
 
     @property
     def n_features(self) -> dict[str, int | None]:
-        """Width of each modality; None where it is not known."""
-        return dict(self._widths)
+        """Width of each modality, all numbers of an image; None where it is not known."""
+        return {n: None if s is None else tables.n_numbers(s) for n, s in self._sizes.items()}
+
+    @property
+    def event_shapes(self) -> dict[str, tuple[int, ...] | None]:
+        """Shape of one row of each modality with more than two axes; None for others."""
+        return {n: s if isinstance(s, tuple) else None for n, s in self._sizes.items()}
 
     @property
     def columns(self) -> dict[str, pd.Index | None]:
@@ -103,7 +107,7 @@ class Modalities:
 
     @property
     def shape(self) -> tuple[int, int]:  # noqa: D102
-        return len(self), sum(width or 0 for width in self._widths.values())
+        return len(self), sum(width or 0 for width in self.n_features.values())
 
     @property
     def dtype(self) -> np.dtype:
@@ -190,22 +194,22 @@ class Modalities:
         columns, of DataFrames) must agree.
         """
         names = list(dict.fromkeys(name for part in parts for name in part.names))
-        widths = {}
+        sizes: dict[str, tables.Size | None] = {}
         for part in parts:
-            for name, width in part.n_features.items():
-                if widths.setdefault(name, width) is None:
-                    widths[name] = width
-                if width not in (None, widths[name]):
+            for name, size in part._sizes.items():
+                if sizes.setdefault(name, size) is None:
+                    sizes[name] = size
+                if size not in (None, sizes[name]):
                     raise ValueError(
-                        f"Modality '{name}' has {widths[name]} features in one part and {width} "
-                        "in another."
+                        f"Modality '{name}' has {tables.describe(sizes[name])} features in one "
+                        f"part and {tables.describe(size)} in another."
                     )
         lengths, indexes = [len(part) for part in parts], [index_of(part) for part in parts]
         stacked = {}
         for name in names:
             given = [part[name] if name in part.names else None for part in parts]
-            stacked[name] = stack(name, given, lengths, indexes, widths[name] or 0)
-        return cls(stacked, widths)
+            stacked[name] = stack(name, given, lengths, indexes, sizes[name])
+        return cls(stacked, sizes)
 
     @classmethod
     def from_mudata(cls, mdata: Any, layers: Mapping[str, str] | None = None) -> Modalities:
@@ -226,11 +230,11 @@ class Modalities:
             raise ValueError(f"layers names {sorted(unknown)}, which are not in mdata.mod.")
         X = object.__new__(cls)
         X._n_base, X._rows = mdata.n_obs, range(mdata.n_obs)
-        X._tables, X._widths, X._shown, X._at = {}, {}, {}, {}
+        X._tables, X._sizes, X._shown, X._at = {}, {}, {}, {}
         for name, part in mdata.mod.items():
             table = part.layers[layers[name]] if name in layers else part.X
             X._tables[name] = tables.to_csr(table) if tables.is_sparse(table) else table
-            X._widths[name] = table.shape[1]
+            X._sizes[name] = tables.size_of(table)
             if not table.shape[0]:  # no cell has it
                 X._tables[name] = None
                 continue
@@ -241,14 +245,14 @@ class Modalities:
     @property
     def observed(self) -> np.ndarray:
         """Whether a row shows any entry of a modality: bool (n_samples, n_modalities)."""
-        widths = [width or 0 for width in self._widths.values()]
+        widths = [width or 0 for width in self.n_features.values()]
         return self._n_missing() < np.array(widths)
 
     def _n_missing(self) -> np.ndarray:
         """Count the missing entries of each row and modality: (n_samples, n_modalities)."""
         count = np.zeros((len(self), len(self._tables)), dtype=int)
         for m, (name, table) in enumerate(self._tables.items()):
-            width = self._widths[name] or 0
+            width = self.n_features[name] or 0
             count[:, m] = width
             size = max(1, _CHUNK // max(1, width))
             for start in range(0, len(self) if table is not None else 0, size):
@@ -283,7 +287,7 @@ class Modalities:
         if not names:
             raise ValueError("There is no modality left. Keep at least one.")
         part = self._twin()
-        for field in ("_tables", "_widths", "_shown", "_at"):
+        for field in ("_tables", "_sizes", "_shown", "_at"):
             old_ones = getattr(self, field)
             renamed = {new: old_ones[old] for new, old in names.items() if old in old_ones}
             setattr(part, field, renamed)
@@ -294,18 +298,18 @@ class Modalities:
         labels = [
             f"{name}__{label}"
             for name, table in self.items()
-            for label in getattr(table, "columns", range(self._widths[name] or 0))
+            for label in getattr(table, "columns", range(self.n_features[name] or 0))
         ]
         return pd.DataFrame(self.to_numpy(), index=index_of(self), columns=labels)
 
     def to_numpy(self) -> np.ndarray:
         """Columns of all modalities side by side, NaN where missing."""
-        if unknown := [name for name, width in self._widths.items() if width is None]:
+        if unknown := [name for name, size in self._sizes.items() if size is None]:
             raise ValueError(f"The widths of {unknown} are not known: pass n_features.")
         columns = [
-            np.full((len(self), self._widths[name]), np.nan)
+            np.full((len(self), self.n_features[name]), np.nan)
             if table is None
-            else np.asarray(tables.to_array(table))
+            else tables.flatten(np.asarray(tables.to_array(table)))
             for name, table in self.items()
         ]
         return np.concatenate(columns, axis=1)
@@ -343,6 +347,7 @@ class Modalities:
         part = self._twin()
         part._rows, part._n_base = range(len(self)), len(self)
         part._tables, part._at, part._shown = {**self._tables, **given}, {}, {}
+        part._sizes = {**self._sizes, **{n: tables.size_of(t) for n, t in given.items()}}
         for name, table in self._tables.items():
             if name in given or table is None:
                 continue
@@ -353,16 +358,16 @@ class Modalities:
                 part._shown[name] = tables.take(self._shown[name], self._rows)
         return part
 
-    def _about(self) -> list[tuple[str, int | None, str, str]]:
-        """Name, width, dtypes and share of missing entries of each modality, for people."""
+    def _about(self) -> list[tuple[str, str, str, str]]:
+        """Name, size, dtypes and share of missing entries of each modality, for people."""
         about = []
         for name, table in self._tables.items():
-            width, size = self._widths[name], len(self) * (self._widths[name] or 0)
+            width, size = self._sizes[name], len(self) * (self.n_features[name] or 0)
             kinds = [] if table is None else list(dict.fromkeys(map(str, tables.dtypes(table))))
             stored = tables.is_store(table) or tables.is_mapped(table)
             counts = 0 < size <= _COUNTED and not stored
             share = f"{self.select([name])._n_missing().sum() / size:.1%}" if counts else ""
-            about.append((name, width, "/".join(kinds) or "nothing", share))
+            about.append((name, tables.describe(width), "/".join(kinds) or "nothing", share))
         return about
 
     def _repr_html_(self) -> str:

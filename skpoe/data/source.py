@@ -94,4 +94,5 @@ class Source:
         return arrays
 
     def _floats(self, table: Any) -> np.ndarray:
-        return np.asarray(tables.to_array(table)).astype(self.dtype, copy=False)
+        array = np.asarray(tables.to_array(table)).astype(self.dtype, copy=False)
+        return tables.flatten(array)

@@ -5,6 +5,7 @@ Optional packages are never imported here: a table that came from h5py or zarr b
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import warnings
@@ -15,6 +16,8 @@ import pandas as pd
 import torch
 
 Rows = range | np.ndarray
+# what one row of a modality is: so many features, or the shape of an image
+Size = int | tuple[int, ...]
 
 
 def is_frame(table: Any) -> bool:
@@ -54,6 +57,28 @@ def to_csr(table: Any) -> Any:
         csr = csr.copy()
         csr.sum_duplicates()
     return csr
+
+
+def size_of(table: Any) -> Size:
+    """Tell how many features a row has; its shape, where the table has more than two axes."""
+    return table.shape[1] if len(table.shape) == 2 else tuple(table.shape[1:])
+
+
+def n_numbers(size: Size) -> int:
+    """How many numbers one row holds."""
+    return math.prod(size) if isinstance(size, tuple) else size
+
+
+def describe(size: Size | None) -> str:
+    """Say the size of a row for people: 3 or 1x28x28."""
+    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
+
+
+def flatten(table: Any) -> Any:
+    """Lay the numbers of each row side by side, (N, F), where a table has more than two axes."""
+    if len(table.shape) <= 2:
+        return table
+    return table.reshape(table.shape[0], n_numbers(size_of(table)))
 
 
 def dtypes(table: Any) -> list[np.dtype]:
@@ -118,7 +143,7 @@ def _read(store: Any, rows: np.ndarray) -> np.ndarray:
     first, last = unique[0], unique[-1] + 1
     if last - first <= 4 * len(unique):  # one block is faster than a list of rows
         return store[first:last][rows - first]
-    return store[unique, :][inverse]
+    return store[(unique, *[slice(None)] * (len(store.shape) - 1))][inverse]
 
 
 def hide(table: Any, shown: np.ndarray) -> Any:
@@ -126,7 +151,7 @@ def hide(table: Any, shown: np.ndarray) -> Any:
     if is_frame(table):
         return table.where(np.broadcast_to(shown[:, None], table.shape))
     if isinstance(table, torch.Tensor):
-        here = torch.as_tensor(shown.copy(), device=table.device)[:, None]
+        here = torch.as_tensor(shown.copy(), device=table.device).view(-1, *[1] * (table.ndim - 1))
         numbers = table.is_floating_point() or table.is_complex()
         return torch.where(here, table if numbers else table.double(), torch.nan)
     if is_sparse(table):
@@ -180,7 +205,7 @@ def missing(table: Any) -> np.ndarray:
     if is_sparse(table):
         entries = table.tocoo()
         return np.bincount(entries.row[np.isnan(entries.data)], minlength=table.shape[0])
-    return np.asarray(pd.isna(to_array(table))).sum(axis=1)
+    return flatten(np.asarray(pd.isna(to_array(table)))).sum(axis=1)
 
 
 class _Frozen:

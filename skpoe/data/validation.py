@@ -72,10 +72,21 @@ def refuse_what_folds_make(estimator: Any, X: Sequence[Any]) -> None:
             "rows. Pass skpoe.Modalities(X), which is split into rows."
         )
     if len(X) == 1:
+        images = getattr(X[0], "ndim", 2) > 2
+        itself = "skpoe.Modalities({'image': ...}) of it" if images else "the table itself"
         raise ValueError(
-            f"X is a {kind} with one modality. If that is all there is, pass the table itself. If "
-            f"model selection made it by splitting a {kind} of modalities, pass "
+            f"X is a {kind} with one modality. If that is all there is, pass {itself}. If model "
+            f"selection made it by splitting a {kind} of modalities, pass "
             "skpoe.Modalities(X), which is split into rows."
+        )
+
+
+def refuse_bare_images(X: Any) -> None:
+    """Refuse one array with more than two axes: as scikit-learn has it, one table has two."""
+    if getattr(X, "ndim", 2) > 2:
+        raise ValueError(
+            f"X is one array of shape {tuple(X.shape)}, but one table has two axes (samples, "
+            "features). If its rows are images, pass skpoe.Modalities({'image': X})."
         )
 
 
@@ -87,18 +98,18 @@ def _read_modalities(estimator: Any, X: Any, known: Layout | None) -> tuple[Sour
         )
     named = by_name(estimator, X, known)
     if known is not None:
-        widths = dict(zip(known.names, known.widths, strict=True))
+        sizes: dict[str, tables.Size] = dict(zip(known.names, known.sizes, strict=True))
     elif isinstance(estimator.modalities, (list, tuple)):
-        widths = dict(zip(named.names, estimator.modalities, strict=True))
+        sizes = dict(zip(named.names, estimator.modalities, strict=True))
     else:
-        widths = {}
+        sizes = {}
     if isinstance(X, Modalities):
-        widths = {**{n: w for n, w in X.n_features.items() if w is not None}, **widths}
+        sizes = {**{n: s for n, s in X._sizes.items() if s is not None}, **sizes}
     arrays: dict[str, np.ndarray] = {}
     dtypes = []
     for name, table in named._tables.items():
         if table is None:
-            if name not in widths:
+            if name not in sizes:
                 raise ValueError(
                     f"Modality '{name}' is None, so its number of features is unknown. Pass "
                     f"skpoe.Modalities(X, n_features={{'{name}': ...}}), or NaN of its shape."
@@ -113,18 +124,23 @@ def _read_modalities(estimator: Any, X: Any, known: Layout | None) -> tuple[Sour
         except (ValueError, TypeError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"Modality '{name}': {error}") from error
-        widths.setdefault(name, table.shape[1])
-        if table.shape[1] != widths[name]:
+        size = tables.size_of(table)
+        same = {size, tables.n_numbers(size)} if known is None else {size}  # modalities=: widths
+        if sizes.setdefault(name, size) not in same:
             raise ValueError(
-                f"Modality '{name}' has {table.shape[1]} features, but "
-                f"{type(estimator).__name__} is expecting {widths[name]} features as input."
+                f"Modality '{name}' has {tables.describe(size)} features, but "
+                f"{type(estimator).__name__} is expecting {tables.describe(sizes[name])} features "
+                "as input."
             )
+        sizes[name] = size
     if known is None:
+        ordered = [sizes[name] for name in named.names]
         layout = Layout(
             kind_of(X),
             tuple(named.names),
-            tuple(widths[name] for name in named.names),
+            tuple(tables.n_numbers(size) for size in ordered),
             tuple(named.columns.values()),
+            event_shapes=tuple(s if isinstance(s, tuple) else None for s in ordered),
         )
         estimator.n_features_in_ = sum(layout.widths)
         if hasattr(estimator, "feature_names_in_"):  # of an earlier fit on one table
@@ -138,7 +154,7 @@ def _read_modalities(estimator: Any, X: Any, known: Layout | None) -> tuple[Sour
 def _check(table: Any, fits: bool) -> np.ndarray:
     """Check a table that is in memory, and give it as floats."""
     return check_array(
-        tables.to_array(table),
+        tables.flatten(tables.to_array(table)),
         dtype=_DTYPES,
         ensure_all_finite="allow-nan",
         ensure_min_samples=2 if fits else 1,
@@ -212,6 +228,7 @@ def _read_table(estimator: Any, X: Any, known: Layout | None) -> tuple[Source, L
             f"X is one table, but {name} was fitted on {len(known.names)} modalities "
             f"{list(known.names)}. Pass them the same way: a list, a dict or skpoe.Modalities."
         )
+    refuse_bare_images(X)
     if isinstance(X, torch.Tensor):
         X = tables.to_array(X)
     is_frame = isinstance(X, pd.DataFrame)

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_array, check_random_state
 
+from ..data import tables
 from ..data.layout import kind_of
 from ..data.modalities import Modalities
-from ..data.validation import is_multimodal
+from ..data.validation import is_multimodal, refuse_bare_images
 
 __all__ = ["drop_entries", "drop_modalities"]
 
@@ -211,6 +212,7 @@ def named_tables(X: Any) -> dict[str, Any]:
         named = dict(Modalities(X).items())
     else:
         named = {"X": np.asarray(X) if isinstance(X, (list, tuple)) else X}
+        refuse_bare_images(named["X"])
     for name, table in named.items():
         sparse = isinstance(table, pd.DataFrame) and any(
             isinstance(dtype, pd.SparseDtype) for dtype in table.dtypes
@@ -239,14 +241,14 @@ def _like(X: Any, named: dict[str, Any]) -> Any:
         return named["X"]
     kind = kind_of(X)
     if kind is Modalities:
-        return Modalities(named, {n: w for n, w in X.n_features.items() if w is not None})
+        return Modalities(named, {n: s for n, s in X._sizes.items() if s is not None})
     return named if kind is dict else kind(named.values())
 
 
 def _read(name: str, table: Any) -> np.ndarray:
     """Return the numbers of a table, NaN where missing; they may share memory with it."""
     try:
-        return check_array(table, dtype=np.float64, ensure_all_finite="allow-nan")
+        return check_array(tables.flatten(table), dtype=np.float64, ensure_all_finite="allow-nan")
     except (ValueError, TypeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"Modality '{name}': {error}") from error
@@ -260,6 +262,8 @@ def _blank(table: Any, drop: np.ndarray) -> Any:
         return np.array(table) if isinstance(table, np.ndarray) else table.copy()
     if isinstance(table, np.ndarray):
         kind = float if table.dtype.kind in "biu" else table.dtype
+        flat = (len(table), tables.n_numbers(tables.size_of(table)))
+        drop = np.broadcast_to(drop, flat).reshape(table.shape)
         return np.where(drop, np.array(np.nan, dtype=kind), table.astype(kind))
     integer = [isinstance(d, np.dtype) and d.kind in "biu" for d in table.dtypes]
     lossy = np.flatnonzero(drop.any(axis=0) & integer).tolist()
