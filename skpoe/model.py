@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .data.batch import Batch
 from .likelihoods import Likelihood
-from .nn import Networks, networks_of
+from .nn.networks import Networks, networks_of
 from .posteriors import SubsetPosterior
 from .priors import Prior
 from .private import PrivateLatents

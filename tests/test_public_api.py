@@ -9,13 +9,15 @@ from numpydoc.docscrape import ClassDoc
 import skpoe
 import skpoe.datasets
 import skpoe.model_selection
+import skpoe.nn
 import skpoe.scorers
 from skpoe import all_estimators
 
 PUBLIC = [
     (name, getattr(module, name))
-    for module in (skpoe, skpoe.datasets, skpoe.model_selection, skpoe.scorers)
+    for module in (skpoe, skpoe.datasets, skpoe.model_selection, skpoe.nn, skpoe.scorers)
     for name in module.__all__
+    if not isinstance(getattr(module, name), dict)  # a registry can hold no docstring
 ]
 METHODS = [
     pytest.param(cls, name, id=f"{cls.__name__}.{name}")

@@ -1,15 +1,17 @@
-"""Default networks. An encoder or decoder factory is any callable (n_in, n_out) -> nn.Module."""
+"""Networks. An encoder or decoder factory is any callable (n_in, n_out) -> nn.Module."""
 
+from .architectures import ARCHITECTURES, Architecture, MLPFactory
+from .conv import ConvDecoder, ConvEncoder
 from .mlp import ACTIVATIONS, mlp
-from .networks import Networks, SeparateNetworks, SharedNetwork, networks_of
 from .shared import Shared
 
 __all__ = [
     "ACTIVATIONS",
-    "Networks",
-    "SeparateNetworks",
+    "ARCHITECTURES",
+    "Architecture",
+    "ConvDecoder",
+    "ConvEncoder",
+    "MLPFactory",
     "Shared",
-    "SharedNetwork",
     "mlp",
-    "networks_of",
 ]

@@ -34,6 +34,15 @@ def mlp(
         A key of ``ACTIVATIONS``.
     generator : torch.Generator
         Draws the weights, uniform on +-1 / sqrt(width of the layer's input), torch's own default.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skpoe.nn import mlp
+    >>> mlp(3, 2, [], "relu", torch.Generator().manual_seed(0))
+    Sequential(
+      (0): Linear(in_features=3, out_features=2, bias=True)
+    )
     """
     sizes = (n_in, *hidden_layer_sizes, n_out)
     layers: list[nn.Module] = []

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.batch import Batch
-from ..nn import Networks, networks_of
+from ..nn.networks import Networks, networks_of
 from ..posteriors import Family, Params
 from ..priors import Natural
 from .base import Strategy
