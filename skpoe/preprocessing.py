@@ -296,7 +296,7 @@ def _convert(est: PerModality, X: Any, method: str, known: Layout, new: Layout) 
         if labels is not None and unnamed:
             result = pd.DataFrame(result, getattr(table, "index", None)).set_axis(labels, axis=1)
         shape = new.event_shapes[m]
-        results[name] = result if shape is None else result.reshape(-1, *shape)
+        results[name] = result if shape is None else np.asarray(result).reshape(-1, *shape)
     return _wrap(X, data, results, new)
 
 

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skpoe import MVAE, Modalities, PerModality
 from skpoe.datasets import drop_entries, drop_modalities
+from skpoe.estimators import fitting
 from skpoe.model_selection import MissingnessSplit
 from skpoe.scorers import CrossModal
 
@@ -216,6 +217,9 @@ def test_transformers_see_flat_rows_and_their_inverse_gives_images(X):
     np.testing.assert_allclose(scaled["image"], expected, atol=1e-6)
     back = scaler.inverse_transform(scaled)["image"]
     np.testing.assert_allclose(back, X["image"], atol=1e-5)
+    framed = PerModality(StandardScaler()).set_output(transform="pandas").fit(X)
+    back = framed.inverse_transform(framed.transform(X))["image"]
+    np.testing.assert_allclose(back, X["image"], atol=1e-5)
     passed = PerModality({"rna": StandardScaler()}).fit_transform(Modalities(X))
     assert passed.event_shapes == {"image": SHAPE, "rna": None}
     with pytest.raises(ValueError, match="PerModality is expecting 2x3x4 features"):
@@ -241,3 +245,13 @@ def test_frames_beside_images_keep_their_labels(X):
     filled = fast().fit(X).predict_missing(X)
     assert filled["rna"].index.equals(X["rna"].index)
     assert filled["image"].shape == (N_ROWS, *SHAPE)
+
+
+@pytest.mark.parametrize("form", ["memory map", "h5py", "zarr"])
+def test_images_on_disk_are_streamed(X, form, tmp_path, monkeypatch):
+    held = fast().fit(X)
+    monkeypatch.setattr(fitting, "_HELD_FROM_ELSEWHERE", 0)
+    M = Modalities({**X, "image": FORMS[form](X["image"], tmp_path)})
+    rows = np.random.default_rng(1).permutation(N_ROWS)
+    streamed = fast().fit(M[rows][np.argsort(rows)])
+    np.testing.assert_array_equal(streamed.transform(M), held.transform(X))

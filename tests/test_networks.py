@@ -127,6 +127,7 @@ def test_a_convolution_sees_neighbours_in_the_image():
             "shape of ConvDecoder must be (channels, height, width)",
         ),
         (lambda: ConvDecoder((1, 8, 8), ()), "channels of ConvDecoder must be positive integers;"),
+        (lambda: ConvEncoder((1, 8, 8), hidden=0), "hidden of ConvEncoder must be a positive int"),
         (lambda: ConvEncoder((0, 8, 8)), "shape of ConvEncoder must be positive integers; got (0"),
         (
             lambda: ConvEncoder((1, 8, 8), activation="step"),

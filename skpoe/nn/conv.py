@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Integral
 
 from torch import nn
 
@@ -144,9 +145,11 @@ def _check(factory: ConvEncoder | ConvDecoder) -> None:
     what = type(factory).__name__
     for name in ("shape", "channels"):
         sizes = tuple(getattr(factory, name))
-        if not sizes or not all(isinstance(size, int) and size > 0 for size in sizes):
+        if not sizes or not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
             raise ValueError(f"{name} of {what} must be positive integers; got {sizes}.")
-        object.__setattr__(factory, name, sizes)
+        object.__setattr__(factory, name, tuple(int(size) for size in sizes))
+    if not isinstance(factory.hidden, Integral) or int(factory.hidden) < 1:
+        raise ValueError(f"hidden of {what} must be a positive integer; got {factory.hidden!r}.")
     if len(factory.shape) != 3 or min(factory.shape[1:]) < 4:
         raise ValueError(
             f"shape of {what} must be (channels, height, width) with sides of at least 4; got "
@@ -160,7 +163,7 @@ def _check(factory: ConvEncoder | ConvDecoder) -> None:
 
 
 def _sides(shape: tuple[int, int, int], n_halvings: int) -> list[tuple[int, int]]:
-    """Height and width of an image, and after each halving."""
+    """Give height and width of an image, and those after each halving."""
     sides = [shape[1:]]
     for _ in range(n_halvings):
         height, width = sides[-1]
