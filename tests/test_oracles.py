@@ -277,14 +277,16 @@ def test_beta_and_its_warmup_weigh_the_kl(world, patterns, name):
     slope = value(1.0) - value(0.0)
     torch.testing.assert_close(value(3.0), value(0.0) + 3 * slope)
     counted = {
-        "elbo": lambda O, kl, apart: kl[O],
-        "aligned_elbo": lambda O, kl, apart: kl[O],
-        "subset_elbo": lambda O, kl, apart: np.mean([kl[s] for s in {O, *((m,) for m in O)}]),
-        "mvtcae": lambda O, kl, apart: (
-            5 / 6 * np.mean([apart[O, (m,)] for m in O]) + (1 - 5 / 6) * kl[O]
+        "elbo": lambda seen, kl, apart: kl[seen],
+        "aligned_elbo": lambda seen, kl, apart: kl[seen],
+        "subset_elbo": lambda seen, kl, apart: np.mean(
+            [kl[s] for s in {seen, *((m,) for m in seen)}]
         ),
-        "crmvae": lambda O, kl, apart: (
-            (kl[O] + sum(apart[O, (m,)] for m in O)) / (len(O) + 1)
+        "mvtcae": lambda seen, kl, apart: (
+            5 / 6 * np.mean([apart[seen, (m,)] for m in seen]) + (1 - 5 / 6) * kl[seen]
+        ),
+        "crmvae": lambda seen, kl, apart: (
+            (kl[seen] + sum(apart[seen, (m,)] for m in seen)) / (len(seen) + 1)
         ),
     }
     if name not in counted:  # which subsets they count is drawn; see their own oracles
@@ -295,9 +297,7 @@ def test_beta_and_its_warmup_weigh_the_kl(world, patterns, name):
     single = {s: posterior[i].params for i, s in enumerate(world.subsets)}
     kl = {s: family.kl(p, prior)[0].detach().numpy() for s, p in single.items()}
     apart = {
-        (s, t): family.kl(single[s], single[t])[0].detach().numpy()
-        for s in single
-        for t in single
+        (s, t): family.kl(single[s], single[t])[0].detach().numpy() for s in single for t in single
     }
     for n, subset in enumerate(shown(patterns)):
         here = {s: v[n] for s, v in kl.items()}

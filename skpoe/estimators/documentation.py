@@ -11,12 +11,12 @@ _PARAMETERS = {
         Widths of the hidden layers of each encoder; of each decoder too.""",
     "activation": """{"relu", "silu", "tanh", "gelu", "softplus"}, {default}
         Activation of the hidden layers.""",
-    "encoder": """callable, Shared, list, dict or None, {default}
+    "encoder": """callable, str, Shared, list, dict or None, {default}
         Factory ``(n_in, n_out) -> nn.Module`` of the encoders, or one a modality. None is the
-        perceptron that ``hidden_layer_sizes`` and ``activation`` describe; ``nn.Shared`` is one
-        network for all modalities.""",
-    "decoder": """callable, Shared, list, dict or None, {default}
-        Factory ``(n_in, n_out) -> nn.Module`` of the decoders, or one a modality.""",
+        perceptron that ``hidden_layer_sizes`` and ``activation`` describe, a string names a
+        paper's (``nn.ARCHITECTURES``), ``nn.Shared`` is one network for all modalities.""",
+    "decoder": """callable, str, Shared, list, dict or None, {default}
+        The same for the decoders.""",
     "likelihood": """str, Likelihood, list or dict, {default}
         What the decoder describes: "gaussian", "bernoulli", "student_t" or an instance; or one a
         modality.""",

@@ -11,7 +11,7 @@ import torch
 
 from .._compat import Interval, StrOptions
 from ..likelihoods import Likelihood
-from ..nn import ACTIVATIONS, Shared
+from ..nn import ACTIVATIONS, ARCHITECTURES, Shared
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -58,8 +58,8 @@ class SharedParameters:
         "joint_encoder": [callable, None],
         "hidden_layer_sizes": ["array-like"],
         "activation": [StrOptions(set(ACTIVATIONS))],
-        "encoder": [callable, Shared, Mapping, list, tuple, None],
-        "decoder": [callable, Shared, Mapping, list, tuple, None],
+        "encoder": [callable, StrOptions(set(ARCHITECTURES)), Shared, Mapping, list, tuple, None],
+        "decoder": [callable, StrOptions(set(ARCHITECTURES)), Shared, Mapping, list, tuple, None],
         "likelihood": [str, Likelihood, Mapping, list, tuple],
         "modalities": [Mapping, list, tuple, None],
         "beta": [Interval(Real, 0, None, closed="left")],

@@ -12,7 +12,8 @@ from torch import nn
 
 from ..likelihoods import LIKELIHOODS, Likelihood
 from ..model import MultimodalVAE
-from ..nn import Networks, SeparateNetworks, Shared, SharedNetwork, mlp
+from ..nn import Shared, mlp
+from ..nn.networks import Networks, SeparateNetworks, SharedNetwork
 from ..objectives import Objective
 from ..posteriors import DiagonalGaussian, Family, FullGaussian
 from ..priors import Prior
@@ -116,7 +117,7 @@ class Pieces:
 
     def joint_encoder(self, family: Family, n_in: int, what: str = "encoder") -> nn.Module:
         """One network for all modalities, (N, n_in) -> (N, outputs of the family)."""
-        factory = getattr(self._estimator, what)
+        factory = self._wanted(what)
         if not (factory is None or callable(factory)):
             raise TypeError(
                 f"The {what} of {type(self._estimator).__name__} reads all modalities at once: "
@@ -173,8 +174,13 @@ class Pieces:
             raise ValueError(f"likelihood_weights must be numbers of at least 0; got {wanted!r}.")
         return [float(weight) for weight in weights]
 
-    def _networks(self, what: str, n_ins: list[int], n_outs: list[int]) -> Networks:
+    def _wanted(self, what: str) -> Any:
+        """Read the parameter of a network, which may name an architecture."""
         wanted = getattr(self._estimator, what)
+        return getattr(ARCHITECTURES[wanted], what) if isinstance(wanted, str) else wanted
+
+    def _networks(self, what: str, n_ins: list[int], n_outs: list[int]) -> Networks:
+        wanted = self._wanted(what)
         if isinstance(wanted, Shared):
             return self._shared(what, wanted, n_ins, n_outs)
         factories = _per_modality(wanted, self.names, what)
