@@ -12,7 +12,7 @@ from torch import nn
 
 from ..likelihoods import LIKELIHOODS, Likelihood
 from ..model import MultimodalVAE
-from ..nn import Shared, mlp
+from ..nn import ARCHITECTURES, Shared, mlp
 from ..nn.networks import Networks, SeparateNetworks, SharedNetwork
 from ..objectives import Objective
 from ..posteriors import DiagonalGaussian, Family, FullGaussian
