@@ -3,13 +3,13 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skpoe import all_estimators
+from skpoe import PoEVAE, SphericalVAE, all_estimators
 from skpoe.datasets import DropEntries, DropModalities
 
 QUICK = {"max_iter": 3, "n_importance_samples": 10}
-ESTIMATORS = [
-    cls(**QUICK, dtype=dtype) for _, cls in all_estimators() for dtype in ("auto", "float32")
-]
+# float32 is a matter of the base class, so few estimators try it
+ESTIMATORS = [cls(**QUICK) for _, cls in all_estimators()]
+ESTIMATORS += [cls(**QUICK, dtype="float32") for cls in (PoEVAE, SphericalVAE)]
 
 
 def rounding(estimator):

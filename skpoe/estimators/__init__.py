@@ -8,6 +8,7 @@ from .miwae import MIWAE
 from .mmvae import MMVAE
 from .mmvae_plus import MMVAEPlus
 from .mmvm import MMVM
+from .modular_vae import ModularVAE
 from .mopoe import MoPoE
 from .mvae import MVAE
 from .mvtcae import MVTCAE
@@ -27,6 +28,7 @@ _ALL: tuple[type[BaseVAE], ...] = (
     MVAE,
     MVTCAE,
     MoPoE,
+    ModularVAE,
     PartialVAE,
     PoEVAE,
     SphericalVAE,

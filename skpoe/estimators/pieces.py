@@ -115,7 +115,9 @@ class Pieces:
         n_out = family.n_outputs(self.latent_dim if latent_dim is None else latent_dim)
         return self._networks("encoder", list(self.widths), [n_out] * self.n_modalities)
 
-    def joint_encoder(self, family: Family, n_in: int, what: str = "encoder") -> nn.Module:
+    def joint_encoder(
+        self, family: Family, n_in: int, what: str = "encoder", size: int | None = None
+    ) -> nn.Module:
         """One network for all modalities, (N, n_in) -> (N, outputs of the family)."""
         factory = self._wanted(what)
         if not (factory is None or callable(factory)):
@@ -124,7 +126,8 @@ class Pieces:
                 "pass one factory, a callable (n_in, n_out) -> nn.Module. Got "
                 f"{factory!r} instead."
             )
-        return self._network(what, factory, n_in, family.n_outputs(self.latent_dim))
+        n_out = family.n_outputs(self.latent_dim if size is None else size)
+        return self._network(what, factory, n_in, n_out)
 
     def decoders(self, latent_dim: int) -> Networks:
         """One network a modality, (N, D) -> (N, outputs of the likelihood)."""

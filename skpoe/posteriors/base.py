@@ -26,8 +26,9 @@ class Family(ABC):
     prior_kind = "gaussian"
     # whether several experts have a product in the family; else a subset holds one at most
     has_products = True
-    # whether KL(q || q') has a closed form; else it is averaged over draws
+    # whether KL(q || q') has a closed form, and KL(q || prior); else they are averaged over draws
     has_kl = True
+    has_prior_kl = True
     # whether each row has parameters of its own, so that one network may say all of them
     has_own_scale = True
 

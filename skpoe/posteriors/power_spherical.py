@@ -55,9 +55,10 @@ class PowerSpherical(VonMisesFisher):
 
     name = "power_spherical"
     has_products = False
+    has_kl = False
 
     def product(self, experts: Params, membership: Tensor) -> Params:
-        if experts["eta"].shape[1] > 2:  # one, and the prior
+        if bool((membership[..., :-1].sum(-1) > 1).any()):  # the last is the prior
             raise ValueError("A product of Power Spherical experts is not Power Spherical.")
         return super().product(experts, membership)
 

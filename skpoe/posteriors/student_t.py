@@ -39,6 +39,7 @@ class StudentT(Family):
 
     name = "student_t"
     has_kl = False
+    has_prior_kl = False
 
     def __init__(self, df: float = 5.0) -> None:
         self.df = df

@@ -134,7 +134,7 @@ class SubsetPosterior:
 
         In closed form where there is one, else averaged over the draws z.
         """
-        if self.family.has_kl and self.prior.is_natural:
+        if self.family.has_prior_kl and self.prior.is_natural:
             value = self.family.kl(self.params, self.family.at(self.prior.natural()))
         else:
             value = (self.component_log_prob(z) - self.prior.log_prob(self.shared(z))).mean(0)
