@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,7 +17,7 @@ from .priors import Prior
 from .private import PrivateLatents
 from .random import RowNoise
 from .strategies import Strategy
-from .subsets import Subsets
+from .subsets import Subsets, equal_log_weights
 
 
 class MultimodalVAE(nn.Module):
@@ -96,11 +95,11 @@ class MultimodalVAE(nn.Module):
         family = self.strategy.family
         if membership is None:
             membership, log_weights = self.subsets.within(batch.observed, noise)
-        elif log_weights is None:
-            equal = -math.log(len(membership))
-            log_weights = torch.full(membership.shape[:2], equal, device=membership.device)
+        if log_weights is None:
+            log_weights = equal_log_weights(membership)
         encoded = self.encoded(batch)
         params = self.strategy(encoded, membership, self.prior.natural())
+        log_weights = log_weights.to(encoded.values[0].dtype)
         posterior = SubsetPosterior(family, params, log_weights, self.prior)
         if self.private is None:
             return posterior

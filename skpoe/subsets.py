@@ -40,7 +40,8 @@ class Subsets:
 
     def __init__(self, members: Tensor, weights: Tensor | None = None, n_sampled: int = 0) -> None:
         self.members = members.bool()
-        self.weights = torch.ones(len(members)) if weights is None else weights
+        equal = torch.ones(len(members))
+        self.weights = (equal if weights is None else weights).double()
         self.n_sampled = n_sampled
 
     def __len__(self) -> int:
@@ -105,14 +106,19 @@ class Subsets:
                 self.n_sampled, event=observed.shape[1] + 1, dtype=torch.float64
             )
             membership = sample_uniformly(observed, uniform)
-            equal = -math.log(self.n_sampled)
-            return membership, torch.full(membership.shape[:2], equal, device=observed.device)
+            return membership, equal_log_weights(membership)
         members = self.members.to(observed.device)
         membership = members[:, None] & observed
         kept = membership.any(-1) | ~members.any(-1)[:, None]
         weights = self.weights.to(observed.device)[:, None] * kept
         weights[0] += weights.sum(0) == 0
         return membership, (weights / weights.sum(0)).log()
+
+
+def equal_log_weights(membership: Tensor) -> Tensor:
+    """Weigh all subsets alike: (S, N, M) to (S, N)."""
+    shape, device = membership.shape[:2], membership.device
+    return torch.full(shape, -math.log(len(membership)), dtype=torch.float64, device=device)
 
 
 def codes(membership: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from .data.batch import Batch
 from .data.rows import Rows
 from .model import MultimodalVAE
+from .nn.networks import Networks
 from .objectives import Objective
 from .random import RowNoise, derive_seed
 
@@ -276,9 +277,11 @@ def _diverged(
     names: Sequence[str],
 ) -> str:
     """Say which modality a loss that is not finite comes from, and what to change."""
-    alone = torch.eye(len(names), dtype=torch.bool, device=batch.observed.device)[:, None]
-    posterior = model.posterior(batch, alone & batch.observed)
-    encoded = posterior.family.mean(posterior.params).isfinite().flatten(1).all(1).tolist()
+    encoded = [True] * len(names)
+    for part in (model.strategy, model.private):
+        if isinstance(networks := getattr(part, "encoders", None), Networks):
+            said = networks.each(model.encoded(batch).values).isfinite().flatten(2).all(2).all(0)
+            encoded = [a and b for a, b in zip(encoded, said.tolist(), strict=True)]
     # decoders are shown draws of the prior: a broken encoder must not throw suspicion on them
     z = model.sample(noise)[None, None]
     decoded = model.log_likelihood(z, batch).isfinite().flatten(0, -2).all(0).tolist()

@@ -15,6 +15,7 @@ FAST = {
 def small(cls, **params):
     """Make an estimator; sizes of the latent space are put in the words of its kind."""
     known = inspect.signature(cls).parameters
+    params = {"n_samples": min(2, known["n_samples"].default), **params}
     if "latent_dim" in params and "latent_dim" not in known:
         params |= {"n_spheres": 1, "sphere_dim": max(1, params.pop("latent_dim") - 1)}
     if "covariance" not in known:

@@ -286,7 +286,7 @@ class BaseVAE(
         def means(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
             stream = noise.fold("fill")
             posterior, z = predictive_draws(model, batch, stream, n_draws, antithetic=True)
-            weights = posterior.log_weights.to(z.dtype).expand(z.shape[:-1])
+            weights = posterior.log_weights.expand(z.shape[:-1])
             if self.imputation == "importance":
                 weights = weights + importance_log_weights(model, batch, posterior, z)
             weights = torch.softmax(weights.flatten(0, 1), dim=0).view_as(weights)  # (K, S, N)

@@ -51,12 +51,12 @@ class SphericalVAE(BaseVAE):
     posterior : {"vmf", "power_spherical"}, default="vmf"
         Family of the posterior on each sphere. Products of Power Spherical distributions are none
         of their kind, so "power_spherical" takes one modality.
-    objective : {"aligned_elbo", "elbo", "iwae", "subset_elbo", "autoregressive_elbo"}, \
-            default="aligned_elbo"
-        What is maximised: the ELBO of all that a row shows, with the posteriors given parts of it
-        pulled towards that given all; the ELBO alone; the importance-weighted bound of
-        ``n_samples`` draws; the objective of ``MVAE``; or the autoregressive ELBO, which adds the
-        modalities one after the other. With one modality the first two are one.
+    objective : str, default="aligned_elbo"
+        What is maximised: "aligned_elbo", the ELBO of all that a row shows, with the posteriors
+        given parts of it pulled towards that given all; "elbo" alone; "iwae", the
+        importance-weighted bound of ``n_samples`` draws; "subset_elbo", the objective of ``MVAE``;
+        or "autoregressive_elbo", which adds the modalities one after the other. With one modality
+        the first two are one.
     n_subsets : int, default=0
         With ``objective="subset_elbo"``: random subsets a row and step, of more than one and fewer
         than all observed modalities; the k of the paper of MVAE.

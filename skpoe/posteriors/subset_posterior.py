@@ -152,10 +152,10 @@ class SubsetPosterior:
 
     def average(self, value: Tensor) -> Tensor:
         """Average over subsets by their weights: (..., S, N) -> (..., N)."""
-        return (self.log_weights.exp().to(value.dtype) * value).sum(-2)
+        return (self.log_weights.exp() * value).sum(-2)
 
     def mean(self) -> Tensor:
         """Mean of the mixture's shared part, where z lives: (N, D)."""
         weights = self.log_weights.exp()[..., None]
         means = self.family.mean(self.params)
-        return self.family.place((weights.to(means.dtype) * means).sum(0))
+        return self.family.place((weights * means).sum(0))
