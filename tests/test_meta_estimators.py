@@ -32,10 +32,11 @@ from tools import (
     split_scores,
 )
 
-from skpoe import MVAE, PerModality, all_estimators
+from skpoe import MIWAE, MVAE, MMVAEPlus, PerModality, PoEVAE, SphericalVAE
 
 DOCS = (Path(__file__).parent.parent / "docs" / "scikit-learn.md").read_text()
-ESTIMATORS = [cls for _, cls in all_estimators()]
+# one of each kind; what scikit-learn's tools meet is the base class
+ESTIMATORS = [PoEVAE, MVAE, SphericalVAE, MIWAE, MMVAEPlus]
 # many fits: all holes at once are enough
 SLOW = [
     *[name for name in TOOLS if re.search("Search|LeaveOne|Stacking|Threshold|OneVs", name)],
