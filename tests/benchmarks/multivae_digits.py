@@ -99,7 +99,7 @@ OURS = {
     "MVAE": {},
     "MMVAE": {"posterior": "laplace", "n_samples": 10},
     "MoPoE": {},
-    "MVTCAE": {},
+    "MVTCAE": {"alpha": 0.1},
     "JMVAE": {},
     "MMVAEPlus": {"private_dim": PRIVATE, "n_samples": 10},
     "DMVAE": {"private_dim": PRIVATE},

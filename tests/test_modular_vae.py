@@ -1,0 +1,337 @@
+"""ModularVAE: every combination of choices trains, or is refused with a reason."""
+
+import functools
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from small import FAST
+
+from skpoe import ModularVAE
+from skpoe.data.batch import Batch
+from skpoe.estimators.choices import OBJECTIVES, POSTERIORS, PRIORS, STRATEGIES, SUBSETS
+from skpoe.estimators.fitting import make_likelihoods
+from skpoe.estimators.pieces import Pieces
+from skpoe.objectives import ELBO
+from skpoe.posteriors import Laplace
+from skpoe.priors import GaussianMixture
+from skpoe.random import RowNoise, row_keys
+from skpoe.strategies import JointEncoder
+from skpoe.subsets import Subsets
+
+WIDTHS = (3, 2, 2)
+# objectives that read the model's own subsets; the others name the subsets that they read
+OF_THE_MODEL = {"elbo", "stl_elbo", "mmvae_elbo", "iwae", "loose_iwae", "dreg_iwae", "jvi"}
+# strategies that a posterior has no step with, by hand
+WITHOUT = {
+    "full_gaussian": {
+        "joint_encoder",
+        "set_encoder",
+        "subset_encoders",
+        "product_with_stand_ins",
+    },
+    "laplace": {"product_of_experts", "product_without_prior", "product_with_stand_ins"},
+    "student_t": {"product_with_stand_ins"},
+    "power_spherical_product": {
+        "product_of_experts",
+        "product_without_prior",
+        "product_with_stand_ins",
+    },
+}
+TABLE = list(itertools.product(STRATEGIES, POSTERIORS, PRIORS))
+SMALL = {
+    "hidden_layer_sizes": (4,),
+    "latent_dim": 2,
+    "n_spheres": 1,
+    "sphere_dim": 1,
+    "n_samples": 2,
+    "n_subsets": 1,
+    "random_state": 0,
+}
+
+
+def data(n=12):
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(n, width)) for width in WIDTHS]
+    X[1][::3] = np.nan
+    X[2][1::4] = np.nan
+    X[0][2, 1] = np.nan
+    for x in X:
+        x[5] = np.nan
+    return X
+
+
+def compose(strategy, posterior, prior, objective, subsets="auto", **more):
+    est = ModularVAE(
+        variational_strategy=strategy,
+        variational_posterior=posterior,
+        prior=prior,
+        objective=objective,
+        subsets=subsets,
+        **{**SMALL, **more},
+    )
+    names = [f"m{m}" for m in range(len(WIDTHS))]
+    likelihoods = make_likelihoods("gaussian", names)
+    batch = Batch.from_arrays(data())
+    for likelihood, x, mask in zip(likelihoods, batch.values, batch.masks, strict=True):
+        likelihood.start([(x, mask, torch.ones(len(x)))])
+    model, objective = est._compose(Pieces(est, names, WIDTHS, likelihoods, 0))
+    for name, part in model.named_children():
+        if name != "likelihoods":
+            part.float()
+    return model, objective
+
+
+def choices_of(objective):
+    return SUBSETS if objective in OF_THE_MODEL else ("auto",)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_every_combination_takes_a_step_or_is_refused(strategy, posterior):
+    """A step changes every parameter that the objective knows of, and leaves all finite."""
+    n_steps, reasons = 0, set()
+    for prior, objective in itertools.product(PRIORS, OBJECTIVES):
+        for subsets in choices_of(objective):
+            try:
+                model, value = compose(strategy, posterior, prior, objective, subsets)
+            except ValueError as error:
+                reasons.add(str(error))
+                continue
+            batch = model.read(data())
+            noise = RowNoise(0, row_keys(batch.values, batch.masks))
+            loss = -value(model, batch, noise).sum()
+            loss.backward()
+            gradients = [p.grad for p in model.parameters() if p.grad is not None]
+            assert loss.isfinite()
+            assert gradients
+            assert all(g.isfinite().all() for g in gradients)
+            n_steps += 1
+    assert all("Take " in reason for reason in reasons), "name the nearest valid choice"
+    assert bool(n_steps) == (strategy not in WITHOUT.get(posterior, ()))
+
+
+@functools.cache
+def valid_choices():
+    """Every (strategy, posterior, prior, objective) that is not refused."""
+    valid = []
+    for (strategy, posterior, prior), objective in itertools.product(TABLE, OBJECTIVES):
+        try:
+            compose(strategy, posterior, prior, objective)
+        except ValueError:
+            continue
+        valid.append((strategy, posterior, prior, objective))
+    return valid
+
+
+def test_every_choice_is_valid_with_some_others():
+    seen = {name for choice in valid_choices() for name in choice}
+    assert seen == {*STRATEGIES, *POSTERIORS, *PRIORS, *OBJECTIVES}
+
+
+def pairs():
+    """A pairwise sample: each pair of choices that are valid together stands in a combination."""
+    left = {pair for choice in valid_choices() for pair in itertools.combinations(choice, 2)}
+    sample = []
+    for least in (5, 3, 1):  # first those that bring much
+        for choice in valid_choices():
+            new = set(itertools.combinations(choice, 2)) & left
+            if len(new) >= least:
+                sample.append(choice)
+                left -= new
+    return sample
+
+
+def laws(choice, **more):
+    """Hidden inputs and the company of a row change nothing; nothing shown is the prior."""
+    est = ModularVAE(
+        **dict(
+            zip(
+                ("variational_strategy", "variational_posterior", "prior", "objective"),
+                choice,
+                strict=True,
+            )
+        ),
+        **{**SMALL, "max_iter": 2, "n_importance_samples": 8, **more},
+    )
+    X = data(20)
+    est.fit(X)
+    scores, latent = est.score_samples(X), est.transform(X)
+    assert np.isfinite(scores).all(), choice
+    np.testing.assert_allclose(scores[5], 0, atol=1e-6, err_msg=str(choice))
+    order = np.random.default_rng(1).permutation(20)
+    shuffled = [x[order] for x in X]
+    np.testing.assert_allclose(est.transform(shuffled), latent[order], atol=1e-9)
+    np.testing.assert_allclose(est.score_samples(shuffled), scores[order], atol=1e-9)
+    filled = est.predict_missing(X)
+    for new, old in zip(filled, X, strict=True):
+        assert np.isfinite(new).all(), choice
+        np.testing.assert_array_equal(new[~np.isnan(old)], old[~np.isnan(old)])
+    gone = [X[0], np.full_like(X[1], np.nan), X[2]]
+    np.testing.assert_array_equal(est.transform([X[0], None, X[2]]), est.transform(gone))
+
+
+def test_laws_hold_on_a_pairwise_sample():
+    sample = pairs()
+    assert len(sample) > 20
+    for choice in sample:
+        laws(choice)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("strategy", "posterior", "prior"), TABLE)
+def test_laws_hold_on_the_whole_table(strategy, posterior, prior):
+    for objective in OBJECTIVES:
+        choice = (strategy, posterior, prior, objective)
+        try:
+            compose(*choice)
+        except ValueError:
+            continue
+        laws(choice)
+        laws(choice, private_dim=1)
+
+
+# names of the original repository: (strategy, posterior, prior), and the objectives it allowed
+ORIGINAL = {
+    ("gaussian_poe", "diag_gaussian", "standard_gaussian"): (
+        "elbo",
+        "iwae",
+        "dreg_iwae",
+        "mvae_elbo",
+        "ar_elbo",
+    ),
+    ("gaussian_moe", "diag_gaussian_mixture", "standard_gaussian"): (
+        "iwae",
+        "dreg_iwae",
+        "mmvae_elbo",
+    ),
+    ("vmf_poe", "vmf_product", "uniform_hyperspherical"): (
+        "elbo",
+        "iwae",
+        "dreg_iwae",
+        "mvae_elbo",
+        "ar_elbo",
+    ),
+    ("permutation_invariant", "diag_gaussian", "standard_gaussian"): ("elbo", "iwae"),
+}
+
+
+@pytest.mark.parametrize("unstructured", [False, True])
+@pytest.mark.parametrize(
+    ("choice", "objective"), [(c, o) for c, names in ORIGINAL.items() for o in names]
+)
+def test_the_names_of_the_original_are_known(choice, objective, unstructured):
+    strategy, posterior, prior = choice
+    est = ModularVAE(
+        variational_strategy=strategy,
+        variational_posterior=posterior,
+        prior=prior,
+        objective=objective,
+        unstructured_encoder=unstructured,
+        **{**FAST, **SMALL},
+    ).fit(data())
+    assert np.isfinite(est.score(data()))
+    assert isinstance(est.model_.strategy, JointEncoder) == unstructured
+
+
+def test_the_energy_based_posterior_is_refused_with_a_sentence():
+    with pytest.raises(ValueError, match="energy-based posterior of the original repository, is"):
+        ModularVAE(variational_posterior="loc_scale_ebm").fit(data())
+    with pytest.raises(ValueError, match="variational_strategy='loc_scale_ebm', the energy"):
+        ModularVAE(variational_strategy="loc_scale_ebm").fit(data())
+
+
+MISTAKES = {
+    "prior_of_another_space": (
+        {"variational_posterior": "vmf_product"},
+        "variational_posterior='vmf_product' cannot say prior='standard_gaussian', which a row "
+        "that shows nothing must have. Take prior='uniform_hyperspherical'.",
+    ),
+    "vamp": (
+        {"variational_posterior": "student_t", "prior": "vamp"},
+        "prior='vamp' is a mixture of diagonal Gaussian posteriors; got variational_posterior="
+        "'student_t'. Take variational_posterior='diag_gaussian', or prior='gaussian_mixture'.",
+    ),
+    "objective_of_products": (
+        {"variational_strategy": "gaussian_moe", "objective": "mvae_elbo"},
+        "objective='mvae_elbo' asks for the posterior of several modalities together, and a "
+        "mixture of experts has none. Take objective='mmvae_elbo' or 'iwae', or "
+        "variational_strategy='product_of_experts'.",
+    ),
+    "mmvm": (
+        {"objective": "mmvm"},
+        "objective='mmvm' is about a mixture of experts; got variational_strategy="
+        "'product_of_experts'. Take variational_strategy='mixture_of_experts'.",
+    ),
+    "no_products": (
+        {"variational_posterior": "laplace", "prior": "laplace"},
+        "variational_posterior='laplace' has no products. Take variational_strategy="
+        "'mixture_of_experts' or 'joint_encoder', or variational_posterior='diag_gaussian'.",
+    ),
+    "shared_precision": (
+        {"variational_posterior": "full_gaussian", "unstructured_encoder": True},
+        "variational_posterior='full_gaussian' learns one precision for each modality, and "
+        "variational_strategy='joint_encoder' encodes several together. Take "
+        "variational_posterior='diag_gaussian', or variational_strategy='product_of_experts'.",
+    ),
+    "mixture_and_subsets": (
+        {"variational_strategy": "mixture_of_experts", "subsets": "powerset"},
+        "A mixture of experts has one modality in each subset; got subsets='powerset'. Take "
+        "subsets='auto', or variational_strategy='product_without_prior' for a mixture of "
+        "products.",
+    ),
+    "stl_of_many_draws": (
+        {"objective": "jvi", "n_samples": 1},
+        "Jackknife variational inference of order 1 needs n_samples > 1; got n_samples=1.",
+    ),
+    "unknown_subsets": (
+        {"subsets": "pairs"},
+        "subsets must be one of ['auto', 'full', 'singletons', 'powerset'], a number, a 0/1 "
+        "matrix (subsets, modalities) or Subsets; got 'pairs'.",
+    ),
+    "subsets_of_other_modalities": (
+        {"subsets": [[1, 0]]},
+        "subsets must be a matrix of shape (subsets, 3), one column a modality; got shape (1, 2).",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_are_told(name):
+    params, message = MISTAKES[name]
+    with pytest.raises(ValueError, match="^") as caught:
+        ModularVAE(**params).fit(data())
+    assert str(caught.value) == message
+
+
+def test_unknown_names_list_what_is_known():
+    with pytest.raises(ValueError, match="objective must be one of .*'elbo'.*'ar_elbo'.* or an"):
+        ModularVAE(objective="elbow").fit(data())
+
+
+def test_slots_take_objects():
+    prior = GaussianMixture(2, n_components=3)
+    before = prior.means.detach().clone()
+    est = ModularVAE(
+        variational_strategy=lambda pieces, family, size: JointEncoder(
+            family, pieces.joint_encoder(family, 2 * pieces.n_features, size=size)
+        ),
+        prior=prior,
+        objective=ELBO(beta=0.5, n_samples=3),
+        subsets=Subsets.full(3),
+        **{**FAST, **SMALL},
+    ).fit(data())
+    assert torch.equal(prior.means, before), "the caller's prior was trained"
+    assert est._objective.beta == 0.5
+    laplace = ModularVAE(
+        variational_strategy="gaussian_moe",
+        variational_posterior=Laplace(),
+        prior="laplace",
+        **{**FAST, **SMALL},
+    ).fit(data())
+    assert len(laplace.model_.subsets) == 3
+    matrix = ModularVAE(subsets=[[1, 1, 0], [0, 1, 1]], **{**FAST, **SMALL}).fit(data())
+    assert len(matrix.model_.subsets) == 2
+    with pytest.raises(TypeError, match="must make a Strategy of"):
+        ModularVAE(variational_strategy=lambda *pieces: None, **FAST).fit(data())
