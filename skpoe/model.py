@@ -139,6 +139,13 @@ class MultimodalVAE(nn.Module):
         log_likelihood : Tensor of shape (K, S, N, M)
             Nats in the data's units; zero where not scored or nothing is observed.
         """
+        if self.private is None and (scored is None or scored.all()):
+            raws = self.decoders.every(z.flatten(0, -2))
+            terms = [
+                self._log_prob(m, batch, raw.unflatten(0, z.shape[:-1]))
+                for m, raw in enumerate(raws)
+            ]
+            return torch.stack(terms, dim=-1)
         terms = []
         for m in range(len(self.likelihoods)):
             draws, where = z, None
@@ -153,7 +160,9 @@ class MultimodalVAE(nn.Module):
 
     def term(self, z: Tensor, batch: Batch, modality: int) -> Tensor:
         """Log p(x_m | z) of one modality: z (..., N, D) to (..., N) nats."""
-        raw = self.decode(z, modality)
+        return self._log_prob(modality, batch, self.decode(z, modality))
+
+    def _log_prob(self, modality: int, batch: Batch, raw: Tensor) -> Tensor:
         likelihood = self.likelihoods[modality]
         return likelihood.log_prob(batch.values[modality], batch.masks[modality], raw)
 

@@ -24,6 +24,10 @@ class Networks(nn.Module, ABC):
     def each(self, values: Sequence[Tensor]) -> Tensor:
         """Apply each network to its modality: M tensors (N, n_in) -> (N, M, n_out)."""
 
+    @abstractmethod
+    def every(self, x: Tensor) -> Sequence[Tensor]:
+        """Apply each network to the same input: (N, n_in) -> M tensors (N, n_out)."""
+
 
 class SeparateNetworks(Networks):
     """A network for each modality.
@@ -49,6 +53,9 @@ class SeparateNetworks(Networks):
     def each(self, values: Sequence[Tensor]) -> Tensor:
         outputs = [network(x) for network, x in zip(self.networks, values, strict=True)]
         return torch.stack(outputs, dim=1)
+
+    def every(self, x: Tensor) -> Sequence[Tensor]:
+        return [network(x) for network in self.networks]
 
 
 class SharedNetwork(Networks):
@@ -81,6 +88,9 @@ class SharedNetwork(Networks):
         place = torch.tanh(self.embedding).expand(len(x), -1, -1)
         both = torch.cat([x, place], dim=-1)
         return self.network(both.flatten(0, 1)).unflatten(0, both.shape[:2])
+
+    def every(self, x: Tensor) -> Sequence[Tensor]:
+        return self.each([x] * len(self)).unbind(1)
 
 
 def networks_of(networks: Networks | Sequence[nn.Module]) -> Networks:

@@ -21,7 +21,7 @@ def shown_to(batch: Batch, membership: Tensor) -> Tensor:
 
 
 class JointEncoder(Strategy):
-    r"""The posterior of any subset from one network that reads x, zero where hidden, and the mask.
+    r"""The posterior of any subset from one network that reads x, zero where hidden, and what is hidden.
 
     Its evidence counts once, however many modalities a subset holds: the network says the
     posterior, there is no product.
@@ -49,7 +49,8 @@ class JointEncoder(Strategy):
         """Apply the encoder to what each subset holds: (S, N, n_outputs)."""
         x = torch.cat(batch.values, dim=-1)
         shown = shown_to(batch, membership).to(x.dtype)
-        both = torch.cat([x * shown, shown], dim=-1)
+        # which entries are hidden, not which are shown: nothing is added to a complete row
+        both = torch.cat([x * shown, 1.0 - shown], dim=-1)
         return self.encoder(both.flatten(0, 1)).unflatten(0, both.shape[:2])
 
     def forward(self, batch: Batch, membership: Tensor, prior: Natural) -> Params:
