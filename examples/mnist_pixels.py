@@ -55,23 +55,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mnist")
     parser.add_argument("--missing", type=float, default=0.5)
-    parser.add_argument("--rows", type=int, default=5000)
+    parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--epochs", type=int, default=None)
     parser.add_argument("--picture", default="pixels.png")
     args = parser.parse_args()
     train, test, complete, side = load(args.mnist, args.missing, args.rows)
     n_pixels = side * side
     # two networks in all; the vectors that tell pixels apart are theirs together
-    pixel = Shared(embedding_dim=16, tied=True)
+    pixel = Shared(embedding_dim=32, tied=True)
     vae = PoEVAE(
         modalities=[1] * n_pixels,
         likelihood="bernoulli",
         encoder=pixel,
         decoder=pixel,
-        covariance="diag",
         latent_dim=20,
-        hidden_layer_sizes=(128, 128),
-        max_iter=args.epochs or (12 if args.mnist else 60),
+        hidden_layer_sizes=(128,),
+        batch_size=64,
+        max_iter=args.epochs or (12 if args.mnist else 100),
         early_stopping=False,
         n_importance_samples=20,
         verbose=1,

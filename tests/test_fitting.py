@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from small import small
 from torch import nn
 
-from skpoe import Modalities, all_estimators
+from skpoe import MVAE, Modalities, MoPoE, PoEVAE, SphericalVAE, all_estimators
 
 QUICK = {"latent_dim": 2, "hidden_layer_sizes": (8,), "n_importance_samples": 8, "random_state": 0}
 every_estimator = pytest.mark.parametrize("cls", [cls for _, cls in all_estimators()])
@@ -35,7 +35,7 @@ def assert_same_model(a, b):
 
 
 @every_estimator
-@pytest.mark.parametrize("n_subsets", [0, 2])
+@pytest.mark.parametrize("n_subsets", [None, 2])
 def test_weights_are_repetitions(cls, n_subsets):
     """Within one batch; the noise belongs to the values of a row, so repeated rows share it."""
     X = [*data(), np.random.default_rng(1).normal(size=(60, 2))]
@@ -43,7 +43,9 @@ def test_weights_are_repetitions(cls, n_subsets):
     order = np.random.default_rng(3).permutation(weight.sum())
     repeated = [np.repeat(x, weight, axis=0)[order] for x in X]
     make = {**QUICK, "max_iter": 20, "batch_size": 200}
-    if "n_subsets" in cls().get_params():
+    if n_subsets is not None:
+        if "n_subsets" not in cls().get_params():
+            return
         make["n_subsets"] = n_subsets
     a = small(cls, **make).fit(X, sample_weight=weight)
     b = small(cls, **make).fit(repeated)
@@ -165,7 +167,7 @@ def test_going_on_that_fails_leaves_the_model(cls):
     with pytest.raises(FloatingPointError):
         est.fit(X)
     assert_same_model(est, twin)
-    est.set_params(learning_rate_init=3e-3).fit(X)
+    est.set_params(learning_rate_init=twin.learning_rate_init).fit(X)
     assert_same_model(est, twin.fit(X))  # also the optimiser is as it was
 
 
@@ -196,7 +198,8 @@ def test_an_interrupt_leaves_a_usable_estimator(cls, after, epochs):
     assert not np.isnan(est.predict_missing(X)[1]).any()
 
 
-@every_estimator
+# it depends on the loss curve alone, and bounds of few draws scatter
+@pytest.mark.parametrize("cls", [PoEVAE, MVAE, MoPoE, SphericalVAE])
 def test_a_budget_that_is_too_small_is_told(cls):
     X = data()
     slow = small(cls, **QUICK, max_iter=20, learning_rate="constant", learning_rate_init=1e-3)

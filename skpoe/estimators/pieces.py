@@ -207,8 +207,9 @@ class Pieces:
         embedding = nn.Parameter(torch.randn(self.n_modalities, size, generator=self.generator))
         if wanted.tied:
             embedding = self._tied.setdefault(size, embedding)
-        network = self._network(what, wanted.factory, n_ins[0] + size, n_outs[0])
-        return SharedNetwork(network, embedding)
+        n_read = SharedNetwork.n_read(n_ins[0], size)
+        network = self._network(what, wanted.factory, n_read, n_outs[0])
+        return SharedNetwork(network, embedding, n_ins[0], self.generator)
 
     def _network(
         self, what: str, factory: Callable[[int, int], nn.Module] | None, n_in: int, n_out: int

@@ -61,32 +61,57 @@ class SeparateNetworks(Networks):
 class SharedNetwork(Networks):
     """One network for all modalities, which have the same width.
 
-    It reads tanh of a learned vector, the embedding of the modality, beside the values.
+    It reads the values, tanh of a learned vector e that says which modality they are, and H
+    products of linear maps of the two: what a value means depends on whose it is, which a
+    perceptron learns slowly from a sum.
 
     Parameters
     ----------
     network : nn.Module
-        (N, n_in + E) -> (N, n_out).
+        (N, n_in + E + H) -> (N, n_out), H being the larger of n_in and E.
     embedding : nn.Parameter of shape (M, E)
         May be that of another shared network too.
+    n_in : int
+    generator : torch.Generator, default=None
+        Draws the linear maps.
     """
 
-    def __init__(self, network: nn.Module, embedding: nn.Parameter) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        embedding: nn.Parameter,
+        n_in: int,
+        generator: torch.Generator | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.embedding = embedding
+        size = embedding.shape[1]
+        width = max(n_in, size)
+
+        def drawn(rows: int) -> nn.Parameter:
+            normal = torch.randn(rows, width, generator=generator, dtype=torch.float32)
+            return nn.Parameter(normal * rows**-0.5)
+
+        self.of_values, self.of_modality = drawn(n_in), drawn(size)
+
+    @staticmethod
+    def n_read(n_in: int, embedding_dim: int) -> int:
+        """Width of what the network reads."""
+        return n_in + embedding_dim + max(n_in, embedding_dim)
+
+    def _both(self, x: Tensor, place: Tensor) -> Tensor:
+        products = (x @ self.of_values) * (place @ self.of_modality)
+        return torch.cat([x, place.expand(*x.shape[:-1], -1), products], dim=-1)
 
     def __len__(self) -> int:
         return len(self.embedding)
 
     def one(self, modality: int, x: Tensor) -> Tensor:
-        place = torch.tanh(self.embedding[modality]).expand(len(x), -1)
-        return self.network(torch.cat([x, place], dim=-1))
+        return self.network(self._both(x, torch.tanh(self.embedding[modality])))
 
     def each(self, values: Sequence[Tensor]) -> Tensor:
-        x = torch.stack(list(values), dim=1)
-        place = torch.tanh(self.embedding).expand(len(x), -1, -1)
-        both = torch.cat([x, place], dim=-1)
+        both = self._both(torch.stack(list(values), dim=1), torch.tanh(self.embedding))
         return self.network(both.flatten(0, 1)).unflatten(0, both.shape[:2])
 
     def every(self, x: Tensor) -> Sequence[Tensor]:

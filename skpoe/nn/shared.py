@@ -18,8 +18,8 @@ class Shared:
     Parameters
     ----------
     factory : callable, default=None
-        ``(n_in, n_out) -> nn.Module``, where n_in counts the embedding too. None is the
-        perceptron that the estimator describes.
+        ``(n_in, n_out) -> nn.Module``, where n_in counts the embedding, and products of it with
+        the values, too. None is the perceptron that the estimator describes.
     embedding_dim : int, default=8
         Length of the vector that tells modalities apart.
     tied : bool, default=False
