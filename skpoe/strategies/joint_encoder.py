@@ -21,7 +21,7 @@ def shown_to(batch: Batch, membership: Tensor) -> Tensor:
 
 
 class JointEncoder(Strategy):
-    r"""The posterior of any subset from one network that reads x, zero where hidden, and what is hidden.
+    r"""The posterior of any subset from one network, which reads x and where x is hidden.
 
     Its evidence counts once, however many modalities a subset holds: the network says the
     posterior, there is no product.
