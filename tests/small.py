@@ -2,6 +2,12 @@
 
 import inspect
 
+from skpoe import MIWAE, MVAE, MMVAEPlus, PoEVAE, SphericalVAE
+
+# one of each kind, for laws that the base class keeps: products of experts, with a covariance for
+# each row or each modality, spheres, one encoder for all, mixtures with private variables
+KINDS = [MVAE, PoEVAE, SphericalVAE, MIWAE, MMVAEPlus]
+
 FAST = {
     "max_iter": 2,
     "hidden_layer_sizes": (8,),

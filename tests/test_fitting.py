@@ -8,13 +8,13 @@ import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
-from small import small
+from small import KINDS, small
 from torch import nn
 
-from skpoe import MVAE, Modalities, MoPoE, PoEVAE, SphericalVAE, all_estimators
+from skpoe import MVAE, Modalities, MoPoE, PoEVAE, SphericalVAE
 
 QUICK = {"latent_dim": 2, "hidden_layer_sizes": (8,), "n_importance_samples": 8, "random_state": 0}
-every_estimator = pytest.mark.parametrize("cls", [cls for _, cls in all_estimators()])
+every_kind = pytest.mark.parametrize("cls", KINDS)
 
 
 def data(n=60, seed=0):
@@ -34,7 +34,7 @@ def assert_same_model(a, b):
         np.testing.assert_array_equal(p, q)
 
 
-@every_estimator
+@every_kind
 @pytest.mark.parametrize("n_subsets", [None, 2])
 def test_weights_are_repetitions(cls, n_subsets):
     """Within one batch; the noise belongs to the values of a row, so repeated rows share it."""
@@ -59,7 +59,7 @@ def test_weights_are_repetitions(cls, n_subsets):
     np.testing.assert_allclose(a.score(X, sample_weight=weight), mean)
 
 
-@every_estimator
+@every_kind
 @pytest.mark.parametrize(
     ("weight", "message"),
     [
@@ -74,7 +74,7 @@ def test_weights_that_are_refused(cls, weight, message):
         small(cls, **QUICK).fit(data(), sample_weight=weight)
 
 
-@every_estimator
+@every_kind
 def test_early_stopping_keeps_the_weights_that_scored_best(cls):
     X = data(80)
     make = {**QUICK, "learning_rate": "constant", "learning_rate_init": 0.02, "batch_size": 16}
@@ -89,14 +89,14 @@ def test_early_stopping_keeps_the_weights_that_scored_best(cls):
     assert_same_model(est, again)
 
 
-@every_estimator
+@every_kind
 def test_a_cycle_is_not_cut_short(cls):
     est = small(cls, **QUICK, max_iter=40, early_stopping=True, n_iter_no_change=1).fit(data())
     assert est.n_iter_ == 40
     assert est.best_validation_score_ == max(est.validation_scores_)
 
 
-@every_estimator
+@every_kind
 @pytest.mark.parametrize(("n", "held_out"), [(1999, False), (2000, True)])
 def test_early_stopping_is_automatic_from_2000_rows(cls, n, held_out):
     est = small(cls, **QUICK, max_iter=1).fit(data(n))
@@ -104,7 +104,7 @@ def test_early_stopping_is_automatic_from_2000_rows(cls, n, held_out):
     assert (est.best_validation_score_ is not None) is held_out
 
 
-@every_estimator
+@every_kind
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_two_and_two_epochs_are_four_and_four_partial_fits(cls, dtype):
     X = data()
@@ -121,7 +121,7 @@ def test_two_and_two_epochs_are_four_and_four_partial_fits(cls, dtype):
         assert est.n_iter_ == 4
 
 
-@every_estimator
+@every_kind
 def test_fit_without_warm_start_begins_anew(cls):
     X = data()
     est = small(cls, **QUICK, max_iter=3).fit(X)
@@ -131,7 +131,7 @@ def test_fit_without_warm_start_begins_anew(cls):
         np.testing.assert_array_equal(p, q)
 
 
-@every_estimator
+@every_kind
 def test_partial_fit_takes_other_rows_and_refuses_other_modalities(cls):
     est = small(cls, **QUICK).partial_fit(data(30))
     for seed in range(3):
@@ -146,7 +146,7 @@ def test_partial_fit_takes_other_rows_and_refuses_other_modalities(cls):
         np.testing.assert_array_equal(p, q)
 
 
-@every_estimator
+@every_kind
 def test_a_column_that_the_first_call_never_saw_is_not_read_later(cls):
     first = data(30)
     first[0][:, 1] = np.nan
@@ -157,7 +157,7 @@ def test_a_column_that_the_first_call_never_saw_is_not_read_later(cls):
     assert_same_model(a.partial_fit(hidden), b.partial_fit(data(20, 1)))
 
 
-@every_estimator
+@every_kind
 def test_going_on_that_fails_leaves_the_model(cls):
     X = data()
     make = {**QUICK, "learning_rate": "constant", "max_iter": 3, "warm_start": True}
@@ -185,7 +185,7 @@ class Interrupting(nn.Linear):
         return super().forward(z)
 
 
-@every_estimator
+@every_kind
 @pytest.mark.parametrize(("after", "epochs"), [(1, 0), (9, 2)])
 def test_an_interrupt_leaves_a_usable_estimator(cls, after, epochs):
     X = data()
@@ -211,7 +211,7 @@ def test_a_budget_that_is_too_small_is_told(cls):
         small(cls, **QUICK).fit(X)
 
 
-@every_estimator
+@every_kind
 def test_small_tables_of_doubles_train_in_double_precision(cls):
     def trained_in(n, kind, **parameters):
         X = [x.astype(kind) for x in data(n)]
@@ -251,7 +251,7 @@ class Recorder:
         return len([s for s in self.seen if s == "epoch ends"]) == self.stop_after
 
 
-@every_estimator
+@every_kind
 def test_callbacks_follow_the_epochs(cls):
     pytest.importorskip("sklearn.callback", reason="came with scikit-learn 1.9")
     X, make = Modalities(data()), {**QUICK, "learning_rate": "constant"}
@@ -266,7 +266,7 @@ def test_callbacks_follow_the_epochs(cls):
     assert stopped.n_iter_ == 2
 
 
-@every_estimator
+@every_kind
 def test_callbacks_are_taken_down_when_fit_fails(cls):
     pytest.importorskip("sklearn.callback", reason="came with scikit-learn 1.9")
     recorder = Recorder()
@@ -276,7 +276,7 @@ def test_callbacks_are_taken_down_when_fit_fails(cls):
     assert recorder.seen[-1] == "teardown"
 
 
-@every_estimator
+@every_kind
 def test_stock_callbacks_work_inside_a_search(cls):
     callback = pytest.importorskip("sklearn.callback", reason="came with scikit-learn 1.9")
     pytest.importorskip("rich", reason="the progress bar draws with it")
