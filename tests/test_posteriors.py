@@ -4,26 +4,45 @@ import numpy as np
 import pytest
 import torch
 from circles import Circles
-from scipy.stats import gamma, kstest
-from torch.distributions import MultivariateNormal, kl_divergence
+from scipy.integrate import trapezoid
+from scipy.stats import gamma, kstest, norm, t
+from torch.distributions import Independent, MultivariateNormal, kl_divergence
+from torch.distributions import Laplace as TorchLaplace
 
 from skpoe import distributions
-from skpoe.posteriors import FAMILIES, PowerSpherical, SubsetPosterior, VonMisesFisher
+from skpoe.posteriors import FAMILIES, PowerSpherical, StudentT, SubsetPosterior, VonMisesFisher
+from skpoe.priors import Laplace, ScaledGaussian, StandardGaussian, UniformSphere
 from skpoe.random import RowNoise
 
 N, M, D, S = 6, 3, 4, 5
 SPHERES = {"von_mises_fisher"}
 # it takes one expert, and has laws of its own below
-CLOSED = FAMILIES.keys() - {"power_spherical"}
-family_names = pytest.mark.parametrize("name", sorted(CLOSED))
-gaussian_names = pytest.mark.parametrize("name", sorted(CLOSED - SPHERES))
+GENERAL = FAMILIES.keys() - {"power_spherical"}
+CLOSED = {name for name in GENERAL if FAMILIES[name].has_kl}
+GAUSSIAN = {"diagonal_gaussian", "full_gaussian"}
+family_names = pytest.mark.parametrize("name", sorted(GENERAL))
+closed_names = pytest.mark.parametrize("name", sorted(CLOSED))
+gaussian_names = pytest.mark.parametrize("name", sorted(GAUSSIAN))
+
+
+def prior_of(name):
+    """N(0, I), independent Laplace distributions, or uniform on two circles."""
+    if name in SPHERES:
+        return UniformSphere(D // 2, 1).double()
+    if FAMILIES[name].prior_kind == "laplace":
+        return Laplace(D, learn_scale=False).double()
+    return StandardGaussian(D).double()
 
 
 def standard(name):
-    """The prior of a family in its natural parameters: N(0, I), or uniform on two circles."""
-    if name in SPHERES:
-        return {"eta": torch.zeros(D // 2, 2).double()}
-    return {"h": torch.zeros(D).double(), "precision": torch.ones(D).double()}
+    """The prior of a family in its natural parameters."""
+    return {leaf: value.detach() for leaf, value in prior_of(name).natural().items()}
+
+
+def posterior_of(name, log_weights=None, seed=0):
+    family, _, _, params = setup(name, seed)
+    log_weights = torch.zeros(S, N).double() if log_weights is None else log_weights
+    return SubsetPosterior(family, params, log_weights, prior_of(name))
 
 
 def rowwise(seed=0):
@@ -41,13 +60,39 @@ def setup(name, seed=0):
     membership = torch.rand(S, N, M + 1, generator=generator) < 0.5
     membership[..., -1] = True
     membership[0, :, :-1] = False
+    if not family.has_products:  # one expert a subset
+        which = torch.randint(0, M + 1, (S, N), generator=generator)
+        membership = torch.nn.functional.one_hot(which, M + 1).bool()
+        membership[0] = torch.arange(M + 1) == M
     return family, experts, membership, family.product(experts, membership)
+
+
+class Students:
+    """Independent Student-t distributions, Gaussian where ``tail`` is zero, by scipy."""
+
+    def __init__(self, params, df):
+        self.mean, self.scale = params["mean"], params["precision"].rsqrt()
+        self.normal, self.df = params["tail"].numpy() == 0, df
+
+    def log_prob(self, z):
+        how = self.mean.numpy(), self.scale.numpy()
+        log = np.where(self.normal, norm(*how).logpdf(z), t(self.df, *how).logpdf(z))
+        return torch.from_numpy(log.sum(-1))
+
+    @property
+    def covariance_matrix(self):
+        spread = torch.from_numpy(np.where(self.normal, 1.0, self.df / (self.df - 2)))
+        return (self.scale.square() * spread).diag_embed()
 
 
 def exact(family, params):
     """The same posteriors by other code, batch shape (S, N)."""
     if "eta" in params:
         return Circles(params["eta"])
+    if "tail" in params:
+        return Students(params, family.df)
+    if "scale" in params:
+        return Independent(TorchLaplace(params["mean"], params["scale"]), 1)
     if "root" in params:
         precision = params["precision"][0, params["pattern"]]
     else:
@@ -74,12 +119,27 @@ def test_product_adds_natural_parameters(name):
             np.testing.assert_allclose(ours.precision_matrix[s, n], total_precision, atol=1e-10)
 
 
-@gaussian_names
+@family_names
 def test_nothing_but_the_prior_is_the_prior(name):
     family, _, _, params = setup(name)
-    posterior = exact(family, params)
-    np.testing.assert_allclose(posterior.mean[0], 0, atol=1e-14)
-    np.testing.assert_allclose(posterior.covariance_matrix[0], np.eye(D)[None].repeat(N, 0))
+    z = family.place(torch.randn(7, S, N, D, dtype=torch.float64))
+    ours = family.log_prob(params, z)[:, 0]
+    np.testing.assert_allclose(ours, prior_of(name).log_prob(z[:, 0]).detach(), atol=1e-12)
+    np.testing.assert_allclose(family.mean(params)[0], 0, atol=1e-14)
+
+
+def test_a_subset_of_laplace_experts_holds_one():
+    family, experts, membership, params = setup("laplace")
+    for s in range(S):
+        for n in range(N):
+            (m,) = membership[s, n].nonzero()[0].tolist()
+            for leaf, value in params.items():
+                assert (value[s, n] == experts[leaf][n, m]).all()
+    # scales are dealt out: their mean is one
+    np.testing.assert_allclose(experts["scale"].mean(-1), 1, atol=2e-6)
+    both = torch.ones(1, N, M + 1, dtype=torch.bool)
+    with pytest.raises(ValueError, match="A product of Laplace experts is not Laplace"):
+        family.product(experts, both)
 
 
 @family_names
@@ -93,21 +153,26 @@ def test_a_prior_is_the_product_of_itself(name):
 
 
 @family_names
-def test_log_prob_and_kl_agree_with_other_code(name):
+def test_log_prob_agrees_with_other_code(name):
     family, _, _, params = setup(name)
-    _, _, _, other = setup(name, seed=1)
     z = torch.randn(7, S, N, D, dtype=torch.float64)
     if name in SPHERES:
         z = family.place(z)
     np.testing.assert_allclose(
         family.log_prob(params, z), exact(family, params).log_prob(z), atol=1e-10
     )
+
+
+@closed_names
+def test_kl_agrees_with_other_code(name):
+    family, _, _, params = setup(name)
+    _, _, _, other = setup(name, seed=1)
     ours, theirs = exact(family, params), exact(family, other)
     truth = ours.kl(theirs) if name in SPHERES else kl_divergence(ours, theirs)
     np.testing.assert_allclose(family.kl(params, other), truth, atol=1e-9)
 
 
-@family_names
+@closed_names
 def test_kl_is_the_mean_log_ratio_of_samples(name):
     family, _, _, params = setup(name)
     _, _, _, other = setup(name, seed=1)
@@ -119,10 +184,8 @@ def test_kl_is_the_mean_log_ratio_of_samples(name):
 
 @family_names
 def test_samples_have_the_moments_and_mirror(name):
-    family, _, _, params = setup(name)
-    one = torch.zeros(S, N)
-    prior = family.at(standard(name))
-    posterior = SubsetPosterior(family, params, one, prior)
+    posterior = posterior_of(name)
+    family, params = posterior.family, posterior.params
     z = posterior.rsample(20000, rowwise(), antithetic=True)
     if name in SPHERES:  # what lies beside the mode cancels, how far a draw falls does not
         np.testing.assert_allclose(z.mean(0), family.mean(params), atol=0.03)
@@ -132,20 +195,38 @@ def test_samples_have_the_moments_and_mirror(name):
         np.testing.assert_allclose(z.mean(0), family.mean(params), atol=1e-9)
     gap = z - family.mean(params)
     covariance = torch.einsum("ksnd,ksne->snde", gap, gap) / len(gap)
-    truth = exact(family, params).covariance_matrix
+    truth = exact(family, params)
+    truth = truth.variance.diag_embed() if name == "laplace" else truth.covariance_matrix
     size = truth.diagonal(dim1=-2, dim2=-1).sqrt()
     relative = (covariance - truth) / (size[..., :, None] * size[..., None, :])
-    assert relative.abs().max() < 0.06
+    # the fourth moment of a Student-t of 5 degrees is 9, of a Laplace 6, of a Gaussian 3
+    assert relative.abs().max() < {"student_t": 0.3, "laplace": 0.1}.get(name, 0.06)
+
+
+@pytest.mark.parametrize("name", ["laplace", "student_t"])
+def test_draws_have_the_distribution(name):
+    posterior = posterior_of(name)
+    family, params = posterior.family, posterior.params
+    z = posterior.rsample(400, rowwise())
+    if name == "laplace":
+        quantiles = TorchLaplace(params["mean"], params["scale"]).cdf(z)
+    else:
+        error = ((z - params["mean"]) * params["precision"].sqrt()).numpy()
+        heavy = params["tail"].numpy() > 0
+        assert heavy.any()
+        assert not heavy[0].any()  # the prior is Gaussian
+        quantiles = torch.from_numpy(np.where(heavy, t(family.df).cdf(error), norm.cdf(error)))
+        # of each kind alone
+        assert kstest(quantiles[:, 0].flatten().numpy(), "uniform").pvalue > 1e-3
+        assert kstest(quantiles[:, heavy].flatten().numpy(), "uniform").pvalue > 1e-3
+    assert kstest(quantiles.flatten().numpy(), "uniform").pvalue > 1e-3
 
 
 @family_names
 def test_mixture_density_is_the_weighted_sum_of_component_densities(name):
-    family, _, _, params = setup(name)
-    weights = torch.rand(S, N, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    weights[1] = 0
-    weights /= weights.sum(0)
-    prior = family.at(standard(name))
-    posterior = SubsetPosterior(family, params, weights.log(), prior)
+    weights = random_weights()
+    posterior = posterior_of(name, weights.log())
+    family, params = posterior.family, posterior.params
     z = posterior.rsample(3, rowwise())
     components = exact(family, params)
     for k in range(3):
@@ -153,6 +234,13 @@ def test_mixture_density_is_the_weighted_sum_of_component_densities(name):
             density = (weights * components.log_prob(z[k, s]).exp()).sum(0)
             ours = posterior.mixture_log_prob(z)[k, s].exp()
             np.testing.assert_allclose(ours, density, rtol=1e-10)
+    own = components.log_prob(z)
+    prior = prior_of(name).log_prob(z).detach()
+    np.testing.assert_allclose(posterior.component_log_prob(z), own, atol=1e-10)
+    mixture = posterior.mixture_log_prob(z)
+    np.testing.assert_allclose(posterior.log_ratio(z).detach(), prior - mixture, atol=1e-10)
+    ratio = posterior.log_ratio(z, of_component=True).detach()
+    np.testing.assert_allclose(ratio, prior - own, atol=1e-10)
     mean = (weights[..., None] * components.mean).sum(0)
     np.testing.assert_allclose(posterior.mean(), family.place(mean), atol=1e-12)
     value = torch.randn(S, N, dtype=torch.float64)
@@ -161,14 +249,139 @@ def test_mixture_density_is_the_weighted_sum_of_component_densities(name):
 
 @family_names
 def test_a_selection_is_what_it_was(name):
-    family, _, _, params = setup(name)
-    prior = family.at(standard(name))
-    posterior = SubsetPosterior(family, params, torch.zeros(S, N), prior)
+    posterior = posterior_of(name)
+    family, params = posterior.family, posterior.params
+    z = posterior.rsample(2, rowwise())
     for which in (2, -1, slice(1, 4)):
         part = posterior[which]
         rows = slice(which, which + 1 or None) if isinstance(which, int) else which
-        np.testing.assert_allclose(part.kl(), posterior.kl()[rows], rtol=1e-14)
+        np.testing.assert_allclose(
+            part.kl(z[:, rows]).detach(), posterior.kl(z)[rows].detach(), rtol=1e-13
+        )
         np.testing.assert_array_equal(family.mean(part.params), family.mean(params)[rows])
+
+
+@family_names
+def test_divergences_of_subset_posteriors(name):
+    """In closed form where there is one; else the mean of the log-ratio of the draws."""
+    posterior, other = posterior_of(name), posterior_of(name, seed=1)
+    z = posterior.rsample(6, rowwise())
+    ours, theirs = exact(posterior.family, posterior.params), exact(other.family, other.params)
+    if name in CLOSED:
+        pair = [ours.kl(theirs) if name in SPHERES else kl_divergence(ours, theirs)]
+        prior = posterior.family.kl(posterior.params, posterior.family.at(standard(name)))
+    else:
+        pair = [(ours.log_prob(z) - theirs.log_prob(z)).mean(0)]
+        prior = (ours.log_prob(z) - prior_of(name).log_prob(z)).mean(0)
+    np.testing.assert_allclose(posterior.kl_to(other, z), pair[0], atol=1e-9)
+    np.testing.assert_allclose(posterior.kl(z).detach(), prior.detach(), atol=1e-9)
+    # one against several, either way
+    against = posterior[1].kl_to(other, z[:, 1:2])
+    assert against.shape == (S, N)
+    for s in range(S):
+        one = posterior[1].kl_to(other[s], z[:, 1:2])
+        np.testing.assert_allclose(against[s], one[0], atol=1e-12)
+        one = posterior[s].kl_to(other[1], z[:, s : s + 1])
+        np.testing.assert_allclose(posterior.kl_to(other[1], z)[s], one[0], atol=1e-12)
+
+
+def test_a_prior_that_is_no_member_of_the_family_is_averaged_over_draws():
+    posterior = posterior_of("student_t")
+    z = posterior.rsample(20_000, rowwise())
+    ratio = posterior.component_log_prob(z) - posterior.prior.log_prob(z)
+    error = ratio.std(0) / len(z) ** 0.5
+    # KL(t || N(0, 1)) of each dimension by quadrature
+    mean, precision, tail = (posterior.params[k].numpy() for k in ("mean", "precision", "tail"))
+    x = np.sinh(np.linspace(-9, 9, 10_001))[:, None]
+    truth = np.zeros((S, N))
+    for s in range(S):
+        gap, scale = x - mean[s].ravel(), precision[s].ravel() ** -0.5
+        log = np.where(tail[s].ravel() > 0, t(5).logpdf(gap / scale), norm.logpdf(gap / scale))
+        log -= np.log(scale)
+        terms = trapezoid(np.exp(log) * (log - norm.logpdf(x)), x, axis=0)
+        truth[s] = terms.reshape(N, D).sum(-1)
+    gap = posterior.kl(z).numpy() - truth
+    assert (np.abs(gap) < 5 * error.numpy() + 1e-6).all()
+
+
+def random_weights(n_subsets=S, n_rows=N):
+    generator = torch.Generator().manual_seed(2)
+    weights = torch.rand(n_subsets, n_rows, dtype=torch.float64, generator=generator)
+    weights[1] = 0
+    return weights / weights.sum(0)
+
+
+@family_names
+def test_thinning_keeps_components_by_their_weights(name):
+    weights = random_weights()
+    posterior = posterior_of(name, weights.log())
+    assert posterior.thin(S, rowwise()) is posterior
+    family, kept = posterior.family, 3
+    means = family.mean(posterior.params)
+    counts, repeats = torch.zeros(S, N), 600
+    for seed in range(repeats):
+        thin = posterior.thin(kept, rowwise(seed))
+        np.testing.assert_allclose(thin.log_weights.exp(), 1 / kept)
+        mean = family.mean(thin.params)
+        same = (mean[:, None] == means).all(-1)  # (kept, S, N)
+        assert (same.any(1)).all()
+        counts += same.sum(0)
+    # rows whose components are all different
+    alone = torch.ones(S, N, dtype=torch.bool)
+    for s in range(S):
+        for other in range(S):
+            if s != other:
+                alone[s] &= (means[s] != means[other]).any(-1)
+    assert alone[0].any()
+    share = counts / repeats / kept
+    error = (weights * (1 - weights) / repeats / kept).sqrt()  # strata only lessen it
+    gap = (share - weights).abs()
+    assert (gap <= 4 * error + 1e-12)[alone].all()
+    assert (counts[1][alone[1]] == 0).all()
+    # every leaf goes along: the densities are those of the components that were kept
+    z = family.place(torch.randn(1, kept, N, D, dtype=torch.float64))
+    every = [family.log_prob(posterior[s].params, z)[0] for s in range(S)]
+    every = torch.stack(every, dim=1)  # (kept, S, N)
+    mine = thin.component_log_prob(z)[0]
+    assert ((mine[:, None] - every).abs() < 1e-9).any(1).all()
+    # each of three parts of the unit interval gives one: what weighs two thirds comes twice
+    heavy = torch.tensor([0.1, 0.7, 0.1, 0.1, 0.0]).double()[:, None].expand(S, N)
+    thin = posterior_of(name, heavy.log()).thin(kept, rowwise())
+    twice = (family.mean(thin.params) == means[1]).all(-1).sum(0)
+    assert (twice >= 1).all()
+
+
+def test_thinning_does_not_move_an_importance_weighted_estimate():
+    """The mean of prior over mixture density is one, of the whole mixture and of a part."""
+    weights = random_weights()
+    posterior = posterior_of("diagonal_gaussian", weights.log())
+    for whole in (True, False):
+        totals = []
+        for seed in range(300):
+            noise = rowwise(seed)
+            part = posterior if whole else posterior.thin(3, noise)
+            z = part.rsample(4, noise.fold("latent"))
+            q = part.mixture_log_prob(z)
+            # of a narrow target, so that the weights have a small variance
+            target = MultivariateNormal(torch.zeros(D).double(), 0.05 * torch.eye(D).double())
+            totals.append(part.average((target.log_prob(z) - q).exp()).mean(0))
+        totals = torch.stack(totals)
+        error = totals.std(0) / len(totals) ** 0.5
+        assert ((totals.mean(0) - 1).abs() < 4 * error).all()
+
+
+def test_detached_posteriors_keep_the_gradient_to_draws_and_prior():
+    family, experts, membership, _ = setup("diagonal_gaussian")
+    leaves = {leaf: value.requires_grad_() for leaf, value in experts.items()}
+    prior = ScaledGaussian(D).double()
+    params = family.product(leaves, membership)
+    posterior = SubsetPosterior(family, params, random_weights().log(), prior)
+    z = posterior.rsample(2, rowwise())
+    posterior.detach().log_ratio(z.detach()).sum().backward()
+    assert all(value.grad is None for value in leaves.values())
+    assert (prior.scores.grad != 0).any()
+    posterior.detach().log_ratio(z).sum().backward()
+    assert all((value.grad != 0).any() for value in leaves.values())
 
 
 def test_experts_of_a_sphere_add_up_and_an_empty_subset_is_uniform():
@@ -261,3 +474,71 @@ def test_gammas_from_outside_noise_are_gammas(alpha):
 def test_full_gaussian_asks_for_its_shared_factors():
     with pytest.raises(ValueError, match=r"shared factors of its experts, shape \(M, D \* D\)"):
         FAMILIES["full_gaussian"]().experts(torch.zeros(2, 3, 4), None)
+
+
+def student_product(means, precisions, prior=True, df=5.0):
+    """Student-t experts of one dimension, with N(0, 1): their product, and its grid density."""
+    family = StudentT(df)
+    raw = torch.tensor([[[m, np.log(p)] for m, p in zip(means, precisions, strict=True)]])
+    experts = family.experts(raw.double())
+    standard = {"h": torch.zeros(1).double(), "precision": torch.ones(1).double()}
+    experts = family.append(experts, family.lift(standard))
+    held = torch.tensor([[[True] * len(means) + [prior]]])
+    x = np.linspace(-60, 60, 240_001)
+    log = norm.logpdf(x) if prior else np.zeros_like(x)
+    for m, p in zip(means, precisions, strict=True):
+        log = log + t(df, m, p**-0.5).logpdf(x)
+    return family, family.product(experts, held), x, log
+
+
+def test_one_student_alone_is_itself():
+    family, params, x, log = student_product([1.3], [2.5], prior=False)
+    ours = family.log_prob(params, torch.from_numpy(x)[:, None, None, None])[:, 0, 0]
+    np.testing.assert_allclose(ours, log, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("means", "precisions"),
+    [([0.8, 1.0], [4.0, 6.0]), ([0.5, 0.7, 0.6], [3.0, 9.0, 2.0]), ([-0.3], [5.0])],
+)
+def test_students_that_agree_have_nearly_the_mean_and_spread_of_their_product(means, precisions):
+    family, params, x, log = student_product(means, precisions)
+    density = np.exp(log)
+    density /= trapezoid(density, x)
+    mean = trapezoid(x * density, x)
+    deviation = np.sqrt(trapezoid((x - mean) ** 2 * density, x))
+    assert abs(float(params["mean"]) - mean) < 0.1 * deviation
+    ours = float(params["precision"].rsqrt()) * np.sqrt(family.df / (family.df - 2))
+    assert 0.8 < ours / deviation < 1.6  # never narrower by far: weights stay finite
+
+
+@pytest.mark.parametrize("odd", [-3.0, -6.0, -12.0])
+def test_students_side_with_the_majority(odd):
+    means, precisions = [1.5, 1.4, odd], [4.0, 5.0, 4.0]
+    _, params, x, log = student_product(means, precisions)
+    ours = float(params["mean"])
+    gaussian = np.dot(means, precisions) / (1 + sum(precisions))
+    density = np.exp(log - log.max())
+    truth = trapezoid(x * density, x) / trapezoid(density, x)
+    assert abs(ours - 1.45) < 0.5 * abs(gaussian - 1.45)
+    assert abs(ours - truth) < 0.2 * abs(gaussian - truth)
+    # the mode, by the grid
+    assert abs(ours - x[log.argmax()]) < 0.05
+
+
+def test_the_product_of_students_is_a_proposal_of_its_own_density():
+    """Importance weights with what it draws from: the normalising constant of the true product."""
+    for means in ([1.5, 1.4, -4.0], [0.2, 0.4, 0.3]):
+        family, params, x, log = student_product(means, [4.0, 5.0, 4.0])
+        truth = trapezoid(np.exp(log), x)
+        z = family.rsample(
+            params, family.noise(RowNoise(0, torch.zeros(1).long()), 40_000, params)
+        )
+        flat = z.flatten().numpy()
+        target = norm.logpdf(flat) + sum(
+            t(5.0, m, p**-0.5).logpdf(flat) for m, p in zip(means, [4.0, 5.0, 4.0], strict=True)
+        )
+        weight = np.exp(target - family.log_prob(params, z).flatten().numpy()) / truth
+        error = weight.std() / np.sqrt(len(weight))
+        assert error < 0.02
+        assert abs(weight.mean() - 1) < 4 * error
