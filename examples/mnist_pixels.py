@@ -29,7 +29,12 @@ def load(mnist, missing, n_rows):
         return train[:n_rows], test[:500], complete[:500], 28
     digits = load_digits_pixels(missing=missing, random_state=0)
     binary = np.where(np.isnan(digits.data), np.nan, digits.data > 7)
-    return binary[: min(n_rows, 1500)], binary[1500:], (digits.complete > 7).astype(float)[1500:], 8
+    return (
+        binary[: min(n_rows, 1500)],
+        binary[1500:],
+        (digits.complete > 7).astype(float)[1500:],
+        8,
+    )
 
 
 def draw(path, side, *rows):

@@ -375,3 +375,14 @@ def test_single_precision_rows_change_with_the_model(cls):
         for parameter in est.model_.parameters():
             parameter.mul_(1.5)
     assert np.abs(est.transform(X) - before).max() > 1e-3
+
+
+@every_estimator
+def test_a_modality_that_is_none_is_one_of_nan(cls):
+    X = data()
+    est = small(cls, **FAST).fit(X)
+    none, gone = [X[0], None, X[2]], [X[0], np.full_like(X[1], np.nan), X[2]]
+    for method in ("transform", "score_samples"):
+        np.testing.assert_array_equal(getattr(est, method)(none), getattr(est, method)(gone))
+    for a, b in zip(est.predict_missing(none), est.predict_missing(gone), strict=True):
+        np.testing.assert_array_equal(a, b)
