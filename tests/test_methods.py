@@ -1,5 +1,7 @@
 """What is peculiar to named methods; the common laws are in test_estimators.py."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -20,9 +22,13 @@ from skpoe import (
     PoEVAE,
     all_estimators,
 )
+from skpoe.model import MultimodalVAE
 from skpoe.nn import Shared
+from skpoe.objectives import AlignedELBO, VAEVAEObjective
+from skpoe.posteriors import DiagonalGaussian
+from skpoe.random import RowNoise, row_keys
 from skpoe.strategies import ProductWithStandIns, SubsetEncoders
-from skpoe.subsets import MOST_ENUMERATED
+from skpoe.subsets import MOST_ENUMERATED, Subsets
 
 
 def columns(n_modalities, n=60, width=1, seed=0):
@@ -70,6 +76,60 @@ def test_every_estimator_offers_importance_weighted_imputation(name, cls):
     X = columns(2, width=2)
     est = small(cls, **FAST, imputation="importance").fit(X)
     assert all(np.isfinite(x).all() for x in est.predict_missing(X))
+
+
+def exact_encoders(world):
+    """SubsetEncoders whose posteriors of all and of each modality are exact and diagonal."""
+
+    def layer(subset, n_in, start):
+        W, b, s2, _ = world.stacked(subset)
+        precision = 1 + (W**2 / s2[:, None]).sum(0)
+        natural = (W.T / s2) / precision[:, None]
+        linear = torch.nn.Linear(n_in, 2 * world.latent_dim).double()
+        weight, bias = np.zeros((2 * world.latent_dim, n_in)), np.log(precision)
+        weight[: world.latent_dim, start : start + len(b)] = natural
+        linear.weight.data = torch.from_numpy(weight)
+        linear.bias.data = torch.from_numpy(np.concatenate([-natural @ b, bias]))
+        return linear
+
+    widths = world.widths
+    joint = layer(tuple(range(len(widths))), 2 * sum(widths), 0)
+    singles = [layer((m,), width, 0) for m, width in enumerate(widths)]
+    return SubsetEncoders(DiagonalGaussian(), joint, singles)
+
+
+@pytest.mark.parametrize(
+    "objective", [VAEVAEObjective(), AlignedELBO(parts="singles")], ids=["vaevae", "jmvae"]
+)
+def test_single_posteriors_are_at_rest_where_they_are_the_conditionals(objective):
+    """Drawn to the joint posterior of all rows, they settle at p(z | x_m), where that is exact."""
+    world = LinearGaussian(widths=(3, 4), latent_dim=2, n=20_000, orthogonal=True)
+    exact = world.model("diagonal_gaussian")
+    model = MultimodalVAE(
+        exact_encoders(world),
+        exact.prior,
+        exact.decoders,
+        exact.likelihoods,
+        Subsets.full(2),
+    )
+    batch = world.batch()
+    noise = RowNoise(0, row_keys(batch.values, batch.masks))
+
+    def scores(model):
+        """Z-scores of the gradient by the means that single encoders say, over the rows."""
+        offsets = []
+        for network in model.strategy.encoders.networks:
+            offset = torch.zeros(world.n, 4, dtype=torch.float64, requires_grad=True)
+            network.register_forward_hook(lambda _, __, out, o=offset: out + o)
+            offsets.append(offset)
+        objective(model, batch, noise).sum().backward()
+        each = torch.stack([offset.grad for offset in offsets])
+        return each.mean(1) / (each.std(1) / world.n**0.5)
+
+    assert scores(copy.deepcopy(model)).abs().max() < 4.5
+    for network in model.strategy.encoders.networks:
+        network.bias.data += 0.1
+    assert scores(model).abs().max() > 8
 
 
 def test_thirty_modalities_train_as_a_mixture_of_products():
