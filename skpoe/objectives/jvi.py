@@ -94,10 +94,10 @@ def coefficients(n_draws: int, order: int) -> list[float]:
 
 
 def _left_out(n_draws: int, size: int, device: torch.device) -> Tensor:
-    """Mark which draws each subset lacks, (C, K): all subsets, or 64 spread evenly over them."""
+    """Mark which draws each subset lacks, (C, K): all subsets, or up to 64 spread over them."""
     total = math.comb(n_draws, size)
-    step = max(1, total // _MOST_SUBSETS)
+    step = -(-total // _MOST_SUBSETS)
     chosen = itertools.islice(itertools.combinations(range(n_draws), size), 0, total, step)
-    rows = torch.tensor(list(chosen)[:_MOST_SUBSETS], dtype=torch.long, device=device)
+    rows = torch.tensor(list(chosen), dtype=torch.long, device=device)
     mask = torch.zeros(len(rows), n_draws, dtype=torch.bool, device=device)
     return mask.scatter_(1, rows, True) if size else mask
