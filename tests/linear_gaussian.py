@@ -143,5 +143,5 @@ class LinearGaussian:
 
 def _linear(weight, bias):
     layer = torch.nn.Linear(weight.shape[1], weight.shape[0]).double()
-    layer.weight.data, layer.bias.data = torch.from_numpy(weight), torch.from_numpy(bias)
+    layer.weight.data, layer.bias.data = torch.tensor(weight), torch.tensor(bias)  # copies
     return layer
