@@ -48,7 +48,8 @@ def with_shared_network(family):
             return super().each([nn.functional.pad(x, (0, 4 - x.shape[1])) for x in values])
 
     embedding = nn.Parameter(torch.randn(3, 2))
-    return ProductOfExperts(family, Padded(network(6, family.n_outputs(D)), embedding), D)
+    shared = network(SharedNetwork.n_read(4, 2), family.n_outputs(D))
+    return ProductOfExperts(family, Padded(shared, embedding, 4), D)
 
 
 STRATEGIES = {
@@ -262,7 +263,8 @@ def test_joint_encoders_say_the_posterior():
     for s in range(len(SUBSETS)):
         shown = [membership[s, :, [m]] & batch.masks[m].expand(N, w) for m, w in enumerate(WIDTHS)]
         shown = torch.cat(shown, 1)
-        said = model.strategy.encoder(torch.cat([torch.cat(batch.values, 1) * shown, shown], 1))
+        x = torch.cat(batch.values, 1)
+        said = model.strategy.encoder(torch.cat([x * shown, (~shown).to(x)], 1))
         mean, log_precision = said.chunk(2, -1)
         some = membership[s].any(-1)
         np.testing.assert_allclose(
@@ -284,7 +286,7 @@ def test_subset_encoders_have_one_for_each_modality_and_one_for_more():
         shown = torch.cat(
             [membership[0, :, [m]] & batch.masks[m].expand(N, w) for m, w in enumerate(WIDTHS)], 1
         )
-        both = torch.cat([torch.cat(batch.values, 1) * shown, shown], 1)
+        both = torch.cat([torch.cat(batch.values, 1) * shown, (~shown).double()], 1)
         for n in range(N):
             (held,) = np.nonzero(membership[0, n].numpy())
             if not len(held):
@@ -354,13 +356,15 @@ def test_stand_ins_by_hand(n_modalities):
 def test_a_shared_network_is_told_which_modality_it_sees():
     torch.manual_seed(0)
     embedding = nn.Parameter(torch.randn(3, 5))
-    shared = SharedNetwork(network(4 + 5, 7), embedding)
+    shared = SharedNetwork(network(4 + 5 + 5, 7), embedding, 4)
     values = [torch.randn(N, 4) for _ in range(3)]
     together = shared.each(values)
     assert len(shared) == 3
     assert together.shape == (N, 3, 7)
     for m, x in enumerate(values):
-        by_hand = shared.network(torch.cat([x, torch.tanh(embedding[m]).expand(N, -1)], 1))
+        place = torch.tanh(embedding[m])
+        products = (x @ shared.of_values) * (place @ shared.of_modality)
+        by_hand = shared.network(torch.cat([x, place.expand(N, -1), products], 1))
         torch.testing.assert_close(shared.one(m, x), by_hand)
         torch.testing.assert_close(together[:, m], by_hand)
     assert not torch.allclose(shared.one(0, values[0]), shared.one(1, values[0]))
