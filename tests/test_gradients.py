@@ -79,6 +79,22 @@ def test_dreg_is_unbiased_for_one_component_and_less_noisy(line, n_samples, mixt
     assert (dreg["encoder"].var(0) < standard["encoder"].var(0)).all()
 
 
+@pytest.mark.parametrize("beta", [0.0, 0.3, 2.0])
+def test_dreg_is_unbiased_with_any_weight_of_the_density_ratio(line, beta):
+    """As a warm-up of the KL has it."""
+    _, standard = repeats_of(line, IWAE(n_samples=5, beta=beta))
+    _, dreg = repeats_of(line, IWAE(n_samples=5, beta=beta, gradient="dreg"))
+    # without weight nothing is left out, and the two are one
+    assert (np.abs(z_scores(standard["encoder"], dreg["encoder"])) < 4).all()
+
+
+def test_stl_of_a_mixture_inside_the_logarithm_is_refused(line):
+    with pytest.raises(
+        ValueError, match="gradient='stl' is biased for a mixture with mixture='ti"
+    ):
+        repeats_of(line, IWAE(gradient="stl"), subsets=Subsets.singletons, n_rows=10)
+
+
 def test_dreg_keeps_its_precision_where_iwae_loses_it(line):
     """The more draws, the larger its lead."""
 

@@ -20,6 +20,7 @@ from skpoe import (
     MoPoE,
     PartialVAE,
     PoEVAE,
+    SphericalVAE,
     all_estimators,
 )
 from skpoe.model import MultimodalVAE
@@ -278,3 +279,39 @@ def test_likelihood_weights_are_read_by_name_and_checked():
         small(MVAE, **FAST, likelihood_weights=[1.0, -1.0]).fit(X)
     with pytest.raises(ValueError, match="likelihood_weights must have one item for each of the"):
         small(MVAE, **FAST, likelihood_weights=[1.0]).fit(X)
+
+
+def test_free_bits_need_a_kl():
+    with pytest.raises(ValueError, match=r"free_bits=1.0 is about a KL, and importance-weighted"):
+        SphericalVAE(objective="iwae", free_bits=1.0, max_iter=1).fit(columns(2, width=3))
+
+
+@pytest.mark.parametrize("prior", ["gaussian_mixture", "vamp"])
+@pytest.mark.parametrize(
+    "objective", ["elbo", "aligned_elbo", "mvtcae", "crmvae", "autoregressive_elbo", "iwae"]
+)
+def test_rows_that_show_nothing_add_nothing_under_any_prior(prior, objective):
+    X = columns(2, width=3)
+    for x in X:
+        x[:5] = np.nan
+    est = small(ModularVAE, **FAST, prior=prior, objective=objective).fit(X)
+    batch = est.model_.read(X)
+    noise = RowNoise(0, row_keys(batch.values, batch.masks))
+    assert (est._objective(est.model_, batch, noise)[:5] == 0).all()
+    assert (est.score_samples(X)[:5] == 0).all()
+
+
+def test_gradients_of_auxiliary_priors_are_those_of_iwae():
+    """DReG is about draws of what encoders say; others keep their gradient."""
+    X = columns(2, n=4000, width=2)
+    X = [np.nan_to_num(x) for x in X]
+    gradients = {}
+    for gradient in ("iwae", "dreg"):
+        est = small(MMVAEPlus, **{**FAST, "max_iter": 1, "n_samples": 5}, gradient="iwae").fit(X)
+        est._objective.gradient = gradient
+        batch = est.model_.read([x.astype(np.float64) for x in X])
+        noise = RowNoise(0, row_keys(batch.values, batch.masks))
+        est._objective(est.model_, batch, noise).mean().backward()
+        scores = [prior.scores.grad for prior in est.model_.private.auxiliary]
+        gradients[gradient] = torch.stack(scores)
+    torch.testing.assert_close(gradients["iwae"], gradients["dreg"])

@@ -29,8 +29,8 @@ class PartialVAE(BaseVAE):
     .. math:: q(z \mid x_O) = \mathcal{N}(f(c)), \quad c = \sum_{d \in O} h(s_d), \quad
         s_d = x_d \, e_d \ (\text{"pointnet\_plus"}) \ \text{or} \ [x_d, e_d]
 
-    The objective is the ELBO of what is observed. The paper's decoder noise is fixed, for data in
-    [0, 1]; here it is learned.
+    The objective is the ELBO of what is observed. Public code fixes the decoder's noise, for data
+    in [0, 1]; here it is learned.
 
     Parameters
     ----------

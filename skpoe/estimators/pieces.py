@@ -14,7 +14,7 @@ from ..likelihoods import LIKELIHOODS, Likelihood
 from ..model import MultimodalVAE
 from ..nn import ARCHITECTURES, Shared, mlp
 from ..nn.networks import Networks, SeparateNetworks, SharedNetwork
-from ..objectives import Objective
+from ..objectives import IWAE, Objective
 from ..posteriors import DiagonalGaussian, Family, FullGaussian
 from ..priors import Prior
 from ..private import PrivateLatents
@@ -159,6 +159,11 @@ class Pieces:
         """Make an objective with the parameters that the estimator has for all of them."""
         estimator = self._estimator
         if getattr(estimator, "free_bits", 0.0):
+            if issubclass(kind, IWAE):
+                raise ValueError(
+                    f"free_bits={estimator.free_bits} is about a KL, and importance-weighted "
+                    "objectives have none. Leave it at 0, or take an ELBO."
+                )
             more["free_bits"] = float(estimator.free_bits)
         return kind(
             float(estimator.beta),

@@ -76,7 +76,7 @@ class AlignedELBO(Objective):
         joint = posterior[0]
         z = joint.rsample(self.n_samples, noise.fold("latent"))
         fit = self._fit(model, z, batch).sum(-1).mean(0)
-        value = fit[0] - self._cost(joint.kl(z)[0], kl_weight)
+        value = (fit[0] - self._cost(joint.kl(z)[0], kl_weight)) * observed.any(-1)
         if not len(parts):
             return value
         apart = (joint.kl_to(posterior[1:], z) * parts.any(-1)).sum(0)

@@ -66,4 +66,4 @@ class AutoregressiveELBO(Objective):
         if n_times > 1:
             later = posterior[1:]
             kl = kl + later.kl_to(posterior[: n_times - 1], z[:, 1:]).sum(0)
-        return fit - self._cost(kl, kl_weight)
+        return (fit - self._cost(kl, kl_weight)) * observed.any(-1)

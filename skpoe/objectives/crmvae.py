@@ -46,4 +46,4 @@ class CRMVAEObjective(Objective):
         joint, z = posterior[0], z[:, :1]
         apart = (joint.kl_to(posterior[1:], z) * observed.mT).sum(0)
         regular = self._cost(joint.kl(z)[0], kl_weight) + self.beta * kl_weight * apart
-        return (0.5 * fit - regular) / (observed.sum(-1) + 1)
+        return (0.5 * fit - regular) * observed.any(-1) / (observed.sum(-1) + 1)

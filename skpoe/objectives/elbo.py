@@ -77,4 +77,5 @@ class ELBO(Objective):
         else:
             judged = posterior.detach() if self.gradient == "stl" else posterior
             kl = -judged.log_ratio(z, of_component=self.mixture == "components").mean(0)
-        return posterior.average(fit - self._cost(kl, kl_weight))
+        value = posterior.average(fit - self._cost(kl, kl_weight))
+        return value * batch.observed.any(-1)

@@ -35,7 +35,7 @@ class IWAE(Objective):
         "dreg" is doubly reparameterised: less noise, more so the larger K. It is unbiased where
         the posterior has one component; for mixtures it is biased, for a draw of one component is
         judged by the density of all. "stl" leaves the density's own gradient out; with more than
-        one draw that is biased, and refused.
+        one draw, or several components inside the logarithm, that is biased, and refused.
     mixture : {"tight", "loose"}, default="tight"
         Of a mixture: the logarithm of the average over all draws of all components, or the
         average over components of the logarithm of the average over their draws.
@@ -78,15 +78,23 @@ class IWAE(Objective):
         self, model: MultimodalVAE, batch: Batch, noise: RowNoise, kl_weight: float = 1.0
     ) -> Tensor:
         posterior = model.posterior(batch, noise=noise)
+        if self.gradient == "stl" and self.mixture == "tight" and len(posterior.log_weights) > 1:
+            raise ValueError(
+                "gradient='stl' is biased for a mixture with mixture='tight', which averages over "
+                "the components inside the logarithm. Take mixture='loose', or gradient='iwae'."
+            )
         z = posterior.rsample(self.n_samples, noise.fold("latent"))
         judged = posterior if self.gradient == "iwae" else posterior.detach()
         log_weight = self._log_weights(model, batch, judged, z, kl_weight)
         value = self._bound(log_weight, posterior)
         if self.gradient == "dreg" and z.requires_grad:
             share = self._shares(log_weight.detach(), posterior)
-            # the surrogate's gradient carries one factor of the share, the hook the second:
-            # squared for what moves draws, single for the decoders
-            z.register_hook(lambda gradient: gradient * self._within(share, posterior)[..., None])
+            # the surrogate's gradient carries one factor of the share, for the decoders; what
+            # moves draws gets (1 - b) share + b share^2, with b the power of the density ratio
+            power = self.beta * kl_weight
+            factor = (1.0 - power + power * self._within(share, posterior))[..., None]
+            inferred = posterior.inferred(z)  # the density of other draws is in no weight
+            z.register_hook(lambda gradient: torch.where(inferred, gradient * factor, gradient))
             value = with_gradient_of((share * log_weight).sum((0, 1)), value)
         return value * batch.observed.any(-1)
 

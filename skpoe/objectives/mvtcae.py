@@ -65,4 +65,4 @@ class MVTCAEObjective(Objective):
         apart = (joint.kl_to(single, z) * observed.mT).sum(0)
         prior = self._cost(joint.kl(z)[0], kl_weight)
         regular = self.beta * kl_weight * self.alpha / n * apart + (1 - self.alpha) * prior
-        return (n - self.alpha) / n * fit - regular
+        return ((n - self.alpha) / n * fit - regular) * observed.any(-1)

@@ -101,6 +101,15 @@ class SubsetPosterior:
         """Cut z to its shared part."""
         return z if self.private is None else z[..., : z.shape[-1] - self.private.size]
 
+    def inferred(self, z: Tensor) -> Tensor:
+        """Mark what of z was drawn from what encoders said: bool, broadcasts with z."""
+        everything = torch.ones_like(z[:1, :1, :1], dtype=torch.bool)
+        if self.private is None:
+            return everything
+        shared = everything[..., : z.shape[-1] - self.private.size]
+        reach = self.private.reach.repeat_interleave(self.private.prior.latent_dim, dim=-1)[None]
+        return torch.cat([shared.expand(1, *reach.shape[1:3], -1), reach], dim=-1)
+
     def component_log_prob(self, z: Tensor) -> Tensor:
         """Log-density of each draw under the posterior it was drawn from: (K, S, N) nats.
 
