@@ -14,7 +14,7 @@ from .posteriors import SubsetPosterior
 from .random import RowNoise
 
 # components of a mixture that are drawn from in a prediction; of more, so many are sampled
-_MOST_COMPONENTS = 64
+MOST_COMPONENTS = 64
 
 
 def predictive_draws(
@@ -36,7 +36,7 @@ def predictive_draws(
         K is ``n_draws / S``, rounded up.
     """
     posterior = model.posterior(batch, *(membership or ()), noise=noise)
-    posterior = posterior.thin(_MOST_COMPONENTS, noise)
+    posterior = posterior.thin(MOST_COMPONENTS, noise)
     n_each = -(-n_draws // len(posterior.log_weights))
     return posterior, posterior.rsample(n_each, noise.fold("predict"), antithetic)
 

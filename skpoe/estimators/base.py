@@ -32,7 +32,12 @@ from ..data.batch import Batch
 from ..data.modalities import index_of
 from ..data.source import Source
 from ..data.validation import read
-from ..metrics import importance_log_likelihood, importance_log_weights, predictive_draws
+from ..metrics import (
+    MOST_COMPONENTS,
+    importance_log_likelihood,
+    importance_log_weights,
+    predictive_draws,
+)
 from ..model import MultimodalVAE
 from ..objectives import Objective
 from ..random import RowNoise, row_keys
@@ -318,7 +323,7 @@ class BaseVAE(
         widest = max(*self._layout.widths, *self.hidden_layer_sizes, self.latent_dim_)
         n_subsets, family = len(model.subsets), model.strategy.family
         each = family.n_held(self.latent_dim_) * n_subsets
-        judged = n_draws * min(n_subsets, 64) * self.latent_dim_ if n_draws > 1 else 0
+        judged = n_draws * min(n_subsets, MOST_COMPONENTS) * self.latent_dim_ if n_draws > 1 else 0
         size = max(1, _CHUNK // max(widest * n_draws, each, judged))
         results: list[np.ndarray] = []
         with torch.no_grad(), limit_threads(self.n_threads):

@@ -11,8 +11,6 @@ from ..model import MultimodalVAE
 from ..random import RowNoise
 from .base import Objective
 
-GRADIENTS = ("standard", "stl")
-
 
 class ELBO(Objective):
     r"""Evidence lower bound of what is observed, over the model's own posterior.

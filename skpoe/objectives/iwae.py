@@ -14,8 +14,6 @@ from ..posteriors import SubsetPosterior
 from ..random import RowNoise
 from .base import Objective, with_gradient_of
 
-GRADIENTS = ("iwae", "dreg", "stl")
-
 
 class IWAE(Objective):
     r"""Importance-weighted bound with ``n_samples`` draws, over the model's own posterior.
