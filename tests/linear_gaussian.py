@@ -116,7 +116,7 @@ class LinearGaussian:
             precision = natural @ W
             if family == "full_gaussian":
                 weight, bias = natural, -natural @ b
-                shared.append(np.linalg.cholesky(precision))
+                shared.append(torch.from_numpy(W / np.sqrt(s2)[:, None]))
             else:
                 diagonal = np.diag(precision)
                 weight = np.concatenate([natural / diagonal[:, None], np.zeros_like(natural)])
@@ -125,9 +125,9 @@ class LinearGaussian:
             bias = bias + perturb * rng.normal(size=bias.shape)
             encoders.append(_linear(weight, bias))
         made = {"full_gaussian": FullGaussian, "diagonal_gaussian": DiagonalGaussian}[family]()
-        strategy = ProductOfExperts(made, encoders, self.latent_dim, prior_expert=prior_expert)
-        if shared:
-            strategy.shared.data = torch.from_numpy(np.stack(shared)).flatten(1)
+        strategy = ProductOfExperts(
+            made, encoders, shared=shared or None, prior_expert=prior_expert
+        )
         decoders = [_linear(W, b) for W, b in zip(self.W, self.b, strict=True)]
         subsets = subsets(len(self.widths))
         prior = StandardGaussian(self.latent_dim)

@@ -25,7 +25,6 @@ OF_THE_MODEL = {"elbo", "stl_elbo", "mmvae_elbo", "iwae", "loose_iwae", "dreg_iw
 # strategies that a posterior has no step with, by hand
 WITHOUT = {
     "full_gaussian": {
-        "joint_encoder",
         "set_encoder",
         "subset_encoders",
         "product_with_stand_ins",
@@ -261,9 +260,9 @@ MISTAKES = {
         "'mixture_of_experts' or 'joint_encoder', or variational_posterior='diag_gaussian'.",
     ),
     "shared_precision": (
-        {"variational_posterior": "full_gaussian", "unstructured_encoder": True},
-        "variational_posterior='full_gaussian' learns one precision for each modality, and "
-        "variational_strategy='joint_encoder' encodes several together. Take "
+        {"variational_posterior": "full_gaussian", "variational_strategy": "set_encoder"},
+        "variational_posterior='full_gaussian' learns what each entry says of z, and the networks "
+        "of variational_strategy='set_encoder' would say it of each row. Take "
         "variational_posterior='diag_gaussian', or variational_strategy='product_of_experts'.",
     ),
     "mixture_and_subsets": (

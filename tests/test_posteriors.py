@@ -54,9 +54,8 @@ def setup(name, seed=0):
     generator = torch.Generator().manual_seed(seed)
     family = FAMILIES[name]()
     raw = torch.randn(N, M, family.n_outputs(D), generator=generator, dtype=torch.float64)
-    n_shared = family.n_shared(D)
-    shared = torch.randn(M, n_shared, generator=generator, dtype=torch.float64)
-    experts = family.append(family.experts(raw, shared), family.lift(standard(name)))
+    experts = family.experts(raw, *(entries() if name == "full_gaussian" else ()))
+    experts = family.append(experts, family.lift(standard(name)))
     membership = torch.rand(S, N, M + 1, generator=generator) < 0.5
     membership[..., -1] = True
     membership[0, :, :-1] = False
@@ -65,6 +64,17 @@ def setup(name, seed=0):
         membership = torch.nn.functional.one_hot(which, M + 1).bool()
         membership[0] = torch.arange(M + 1) == M
     return family, experts, membership, family.product(experts, membership)
+
+
+def entries(seed=0):
+    """What entries say of z, one (F_m, D) an expert, and masks: whole rows, holes, and mixed."""
+    generator = torch.Generator().manual_seed(seed)
+    shared, masks = [], []
+    for m, width in enumerate([4, 1, 9][:M]):
+        shared.append(torch.randn(width, D, generator=generator, dtype=torch.float64))
+        whole = torch.rand(N, 1 if m == 0 else width, generator=generator) < 0.6
+        masks.append(whole)
+    return shared, masks
 
 
 class Students:
@@ -103,9 +113,14 @@ def exact(family, params):
 @gaussian_names
 def test_product_adds_natural_parameters(name):
     family, experts, membership, params = setup(name)
-    precision = experts["precision"].expand(N, *experts["precision"].shape[1:])
-    if precision.ndim == 3:
-        precision = precision.diag_embed()
+    precision = torch.eye(D).double().expand(N, M + 1, D, D).clone()
+    if name == "full_gaussian":
+        for m, (vectors, mask) in enumerate(zip(*entries(), strict=True)):
+            for n in range(N):
+                shown = vectors if mask.shape[1] == 1 else vectors[mask[n]]
+                precision[n, m] = shown.T @ shown
+    else:
+        precision[:] = experts["precision"].diag_embed()
     for s in range(S):
         for n in range(N):
             total_h, total_precision = torch.zeros(D).double(), torch.zeros(D, D).double()
@@ -471,8 +486,8 @@ def test_gammas_from_outside_noise_are_gammas(alpha):
     assert (shape.grad.mean() - 1.0).abs() < 5 * error  # the mean of Gamma(alpha) is alpha
 
 
-def test_full_gaussian_asks_for_its_shared_factors():
-    with pytest.raises(ValueError, match=r"shared factors of its experts, shape \(M, D \* D\)"):
+def test_full_gaussian_asks_for_what_entries_say():
+    with pytest.raises(ValueError, match=r"one tensor \(F_m, D\) for each"):
         FAMILIES["full_gaussian"]().experts(torch.zeros(2, 3, 4), None)
 
 

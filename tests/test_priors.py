@@ -28,7 +28,7 @@ D, C, WIDTHS = 3, 5, (4, 2)
 def product(prior_expert=True):
     torch.manual_seed(0)
     encoders = [nn.Linear(width, 2 * D) for width in WIDTHS]
-    return ProductOfExperts(DiagonalGaussian(), encoders, D, prior_expert=prior_expert).double()
+    return ProductOfExperts(DiagonalGaussian(), encoders, prior_expert=prior_expert).double()
 
 
 def joint():
@@ -183,7 +183,7 @@ def test_the_kl_from_a_mixture_is_averaged_over_draws():
     prior.means.data = torch.tensor([[-2.0], [2.0]]).double()
     prior.log_precisions.data = torch.full((2, 1), 1.5).double()
     torch.manual_seed(0)
-    strategy = ProductOfExperts(DiagonalGaussian(), [nn.Linear(2, 2)], 1).double()
+    strategy = ProductOfExperts(DiagonalGaussian(), [nn.Linear(2, 2)]).double()
     world = LinearGaussian((2,), 1, n=8)
     model = MultimodalVAE(
         strategy, prior, [nn.Linear(1, 2)], world.likelihoods(), Subsets.full(1)

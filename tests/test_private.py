@@ -177,7 +177,7 @@ def mmvae_plus(kind, world, subsets=None):
     shared = learned(D)
     shared.scores.data = torch.randn(D)
     return MultimodalVAE(
-        ProductOfExperts(family, encoders(D), D, prior_expert=False),
+        ProductOfExperts(family, encoders(D), prior_expert=False),
         shared,
         [network(D + P, width) for width in world.widths],
         world.likelihoods(),
@@ -319,7 +319,7 @@ def test_dmvae_by_its_formula():
         return [nn.Linear(width, 2 * dim) for width in world.widths]
 
     model = MultimodalVAE(
-        ProductOfExperts(family, encoders(D), D),
+        ProductOfExperts(family, encoders(D)),
         StandardGaussian(D),
         decoders,
         world.likelihoods(),

@@ -40,6 +40,12 @@ def each(family, widths=WIDTHS):
     return [network(width, family.n_outputs(D)) for width in widths]
 
 
+def said(family, widths=WIDTHS):
+    """What entries say of z, where the family learns that."""
+    vectors = [family.shared(width, D) for width in widths]
+    return vectors if vectors[0] is not None else None
+
+
 def with_shared_network(family):
     """Widths differ here, so each modality is brought to one width first."""
 
@@ -49,17 +55,19 @@ def with_shared_network(family):
 
     embedding = nn.Parameter(torch.randn(3, 2))
     shared = network(SharedNetwork.n_read(4, 2), family.n_outputs(D))
-    return ProductOfExperts(family, Padded(shared, embedding, 4), D)
+    return ProductOfExperts(family, Padded(shared, embedding, 4))
 
 
 STRATEGIES = {
-    "product": lambda family: ProductOfExperts(family, each(family), D),
+    "product": lambda family: ProductOfExperts(family, each(family), shared=said(family)),
     "product without prior": lambda family: ProductOfExperts(
-        family, each(family), D, prior_expert=False
+        family, each(family), shared=said(family), prior_expert=False
     ),
     "shared network": with_shared_network,
     "stand-ins": lambda family: ProductWithStandIns(family, each(family), each(family)),
-    "joint": lambda family: JointEncoder(family, network(2 * F, family.n_outputs(D))),
+    "joint": lambda family: JointEncoder(
+        family, network(2 * F, family.n_outputs(D)), (said(family, [F]) or [None])[0]
+    ),
     "pointnet_plus": lambda family: SetEncoder(family, network(20, family.n_outputs(D)), F),
     "pointnet": lambda family: SetEncoder(
         family, network(20, family.n_outputs(D)), F, kind="pointnet"
@@ -78,6 +86,8 @@ PAIRS = [
     *((name, "diagonal") for name in STRATEGIES),
     ("product", "student"),
     ("product", "full"),
+    ("product without prior", "full"),
+    ("joint", "full"),
     *((name, "laplace") for name in ("joint", "pointnet_plus", "subset encoders")),
     ("joint", "student"),
 ]

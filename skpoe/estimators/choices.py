@@ -41,8 +41,6 @@ from ..priors import (
 )
 from ..priors import Laplace as LaplacePrior
 from ..strategies import (
-    JointEncoder,
-    ProductOfExperts,
     ProductWithStandIns,
     SetEncoder,
     Strategy,
@@ -72,12 +70,11 @@ PRIORS: dict[str, Callable[[Any, Pieces], Prior]] = {
 
 
 def _product(pieces: Pieces, family: Family, size: int, prior_expert: bool = True) -> Strategy:
-    encoders = pieces.encoders(family, size)
-    return ProductOfExperts(family, encoders, size, prior_expert=prior_expert)
+    return pieces.product(family, size, prior_expert=prior_expert)
 
 
 def _joint(pieces: Pieces, family: Family, size: int) -> Strategy:
-    return JointEncoder(family, pieces.joint_encoder(family, 2 * pieces.n_features, size=size))
+    return pieces.joint(family, size)
 
 
 def _set(pieces: Pieces, family: Family, size: int) -> Strategy:
@@ -133,7 +130,7 @@ _ALIASES = {
     "ar_elbo": "autoregressive_elbo",
 }
 # strategies by what they do with several modalities
-_ENCODE_TOGETHER = {"joint_encoder", "set_encoder", "subset_encoders", "product_with_stand_ins"}
+_SAY_THE_SCALE = {"set_encoder", "subset_encoders", "product_with_stand_ins"}
 _MULTIPLY = {"product_of_experts", "product_without_prior", "product_with_stand_ins"}
 _NOT_CARRIED_OVER = "loc_scale_ebm"
 
@@ -266,10 +263,10 @@ def check_together(est: Any, family: Family, prior: Prior, objective: Objective)
 
 def _check_strategy(est: Any, family: Family) -> None:
     strategy, name = _strategy_name(est), est.variational_posterior
-    if strategy in _ENCODE_TOGETHER and not family.has_own_scale:
+    if strategy in _SAY_THE_SCALE and not family.has_own_scale:
         raise ValueError(
-            f"variational_posterior={name!r} learns one precision for each modality, and "
-            f"variational_strategy='{strategy}' encodes several together. Take "
+            f"variational_posterior={name!r} learns what each entry says of z, and the networks "
+            f"of variational_strategy='{strategy}' would say it of each row. Take "
             "variational_posterior='diag_gaussian', or variational_strategy='product_of_experts'."
         )
     if strategy in _MULTIPLY and not family.has_products:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from ..model import MultimodalVAE
 from ..objectives import CRMVAEObjective, Objective
 from ..priors import StandardGaussian
-from ..strategies import ProductOfExperts
 from .base import BaseVAE
 from .documentation import documented
 from .pieces import Pieces
@@ -61,8 +60,6 @@ class CRMVAE(BaseVAE):
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
         family, latent_dim = pieces.gaussian(), pieces.latent_dim
-        strategy = ProductOfExperts(
-            family, pieces.encoders(family), latent_dim, prior_expert=False
-        )
+        strategy = pieces.product(family, prior_expert=False)
         model = pieces.model(strategy, StandardGaussian(latent_dim))
         return model, pieces.objective(CRMVAEObjective)

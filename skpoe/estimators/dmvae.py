@@ -9,7 +9,6 @@ from ..objectives import Objective, SubsetELBO
 from ..posteriors import DiagonalGaussian
 from ..priors import StandardGaussian
 from ..private import PrivateLatents
-from ..strategies import ProductOfExperts
 from .base import BaseVAE
 from .documentation import documented
 from .pieces import Pieces
@@ -70,7 +69,7 @@ class DMVAE(BaseVAE):
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
         family = DiagonalGaussian()
-        strategy = ProductOfExperts(family, pieces.encoders(family), pieces.latent_dim)
+        strategy = pieces.product(family)
         own = pieces.encoders(family, self.private_dim)
         private = PrivateLatents(family, own, StandardGaussian(self.private_dim))
         model = pieces.model(strategy, StandardGaussian(pieces.latent_dim), private=private)

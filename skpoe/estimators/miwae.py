@@ -11,7 +11,6 @@ from ..model import MultimodalVAE
 from ..objectives import IWAE, Objective
 from ..posteriors import DiagonalGaussian
 from ..priors import StandardGaussian
-from ..strategies import JointEncoder
 from .base import BaseVAE
 from .documentation import documented
 from .pieces import Pieces
@@ -86,6 +85,6 @@ class MIWAE(BaseVAE):
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
         family = DiagonalGaussian()
-        strategy = JointEncoder(family, pieces.joint_encoder(family, 2 * pieces.n_features))
+        strategy = pieces.joint(family)
         model = pieces.model(strategy, StandardGaussian(pieces.latent_dim))
         return model, pieces.objective(IWAE, gradient=self.gradient)

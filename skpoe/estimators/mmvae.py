@@ -10,7 +10,6 @@ from ..objectives import IWAE, Objective
 from ..posteriors import DiagonalGaussian, Family, Laplace
 from ..priors import Laplace as LaplacePrior
 from ..priors import Prior, ScaledGaussian
-from ..strategies import ProductOfExperts
 from ..subsets import Subsets
 from .base import BaseVAE
 from .documentation import documented
@@ -83,8 +82,7 @@ class MMVAE(BaseVAE):
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
         family, prior = learned_scale(self.posterior, pieces.latent_dim)
-        encoders = pieces.encoders(family)
-        strategy = ProductOfExperts(family, encoders, pieces.latent_dim, prior_expert=False)
+        strategy = pieces.product(family, prior_expert=False)
         model = pieces.model(strategy, prior, Subsets.singletons(pieces.n_modalities))
         return model, pieces.objective(IWAE, mixture=self.bound, gradient=self.gradient)
 

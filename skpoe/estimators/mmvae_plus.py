@@ -9,7 +9,6 @@ from ..model import MultimodalVAE
 from ..objectives import IWAE, Objective
 from ..priors import Laplace, Prior, ScaledGaussian, StandardGaussian
 from ..private import PrivateLatents
-from ..strategies import ProductOfExperts
 from ..subsets import Subsets
 from .base import BaseVAE
 from .documentation import documented
@@ -87,8 +86,7 @@ class MMVAEPlus(BaseVAE):
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
         family, prior = learned_scale(self.posterior, pieces.latent_dim)
-        encoders = pieces.encoders(family)
-        strategy = ProductOfExperts(family, encoders, pieces.latent_dim, prior_expert=False)
+        strategy = pieces.product(family, prior_expert=False)
         own: Prior
         if self.posterior == "laplace":
             own = Laplace(self.private_dim, learn_scale=False)

@@ -8,7 +8,6 @@ from ..model import MultimodalVAE
 from ..objectives import MMVMObjective, Objective
 from ..posteriors import DiagonalGaussian
 from ..priors import StandardGaussian
-from ..strategies import ProductOfExperts
 from ..subsets import Subsets
 from .base import BaseVAE
 from .documentation import documented
@@ -65,8 +64,7 @@ class MMVM(BaseVAE):
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
         family, n_modalities = DiagonalGaussian(), pieces.n_modalities
-        encoders = pieces.encoders(family)
-        strategy = ProductOfExperts(family, encoders, pieces.latent_dim, prior_expert=False)
+        strategy = pieces.product(family, prior_expert=False)
         subsets = Subsets.singletons(n_modalities) | Subsets.nothing(n_modalities)
         model = pieces.model(strategy, StandardGaussian(pieces.latent_dim), subsets)
         return model, pieces.objective(MMVMObjective)

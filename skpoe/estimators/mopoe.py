@@ -9,7 +9,6 @@ from .._compat import Interval
 from ..model import MultimodalVAE
 from ..objectives import ELBO, Objective
 from ..priors import StandardGaussian
-from ..strategies import ProductOfExperts
 from ..subsets import MOST_ENUMERATED, Subsets
 from .base import BaseVAE
 from .documentation import documented
@@ -83,9 +82,7 @@ class MoPoE(BaseVAE):
             else Subsets.sampled(n_modalities, int(n_subsets))
         )
         family, latent_dim = pieces.gaussian(), pieces.latent_dim
-        strategy = ProductOfExperts(
-            family, pieces.encoders(family), latent_dim, prior_expert=False
-        )
+        strategy = pieces.product(family, prior_expert=False)
         return pieces.model(strategy, StandardGaussian(latent_dim), subsets), pieces.objective(
             ELBO
         )

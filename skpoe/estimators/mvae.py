@@ -9,7 +9,6 @@ from .._compat import Interval
 from ..model import MultimodalVAE
 from ..objectives import Objective, SubsetELBO
 from ..priors import StandardGaussian
-from ..strategies import ProductOfExperts
 from .base import BaseVAE
 from .documentation import documented
 from .pieces import Pieces
@@ -74,6 +73,6 @@ class MVAE(BaseVAE):
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
         family = pieces.gaussian()
-        strategy = ProductOfExperts(family, pieces.encoders(family), pieces.latent_dim)
+        strategy = pieces.product(family)
         model = pieces.model(strategy, StandardGaussian(pieces.latent_dim))
         return model, pieces.objective(SubsetELBO, n_subsets=self.n_subsets)

@@ -9,7 +9,6 @@ from .._compat import Interval
 from ..model import MultimodalVAE
 from ..objectives import MVTCAEObjective, Objective
 from ..priors import StandardGaussian
-from ..strategies import ProductOfExperts
 from .base import BaseVAE
 from .documentation import documented
 from .pieces import Pieces
@@ -72,8 +71,6 @@ class MVTCAE(BaseVAE):
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
         family, latent_dim = pieces.gaussian(), pieces.latent_dim
-        strategy = ProductOfExperts(
-            family, pieces.encoders(family), latent_dim, prior_expert=False
-        )
+        strategy = pieces.product(family, prior_expert=False)
         model = pieces.model(strategy, StandardGaussian(latent_dim))
         return model, pieces.objective(MVTCAEObjective, alpha=self.alpha)

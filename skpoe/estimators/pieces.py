@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..likelihoods import LIKELIHOODS, Likelihood
 from ..model import MultimodalVAE
@@ -19,7 +19,7 @@ from ..posteriors import DiagonalGaussian, Family, FullGaussian
 from ..priors import Prior
 from ..private import PrivateLatents
 from ..random import derive_seed
-from ..strategies import Strategy
+from ..strategies import JointEncoder, ProductOfExperts, Strategy
 from ..subsets import Subsets
 
 
@@ -128,6 +128,30 @@ class Pieces:
             )
         n_out = family.n_outputs(self.latent_dim if size is None else size)
         return self._network(what, factory, n_in, n_out)
+
+    def product(
+        self, family: Family, latent_dim: int | None = None, *, prior_expert: bool = True
+    ) -> ProductOfExperts:
+        """One expert a modality; a subset takes the product of those of its members."""
+        return ProductOfExperts(
+            family,
+            self.encoders(family, latent_dim),
+            shared=self._shared_by_rows(family, self.widths, latent_dim),
+            prior_expert=prior_expert,
+        )
+
+    def joint(self, family: Family, latent_dim: int | None = None) -> JointEncoder:
+        """One encoder for all modalities, which also reads what is hidden."""
+        encoder = self.joint_encoder(family, 2 * self.n_features, size=latent_dim)
+        shared = self._shared_by_rows(family, [self.n_features], latent_dim)
+        return JointEncoder(family, encoder, None if shared is None else shared[0])
+
+    def _shared_by_rows(
+        self, family: Family, widths: Sequence[int], latent_dim: int | None
+    ) -> list[Tensor] | None:
+        size = self.latent_dim if latent_dim is None else latent_dim
+        made = [family.shared(width, size, self.generator) for width in widths]
+        return [tensor for tensor in made if tensor is not None] or None
 
     def decoders(self, latent_dim: int) -> Networks:
         """One network a modality, (N, D) -> (N, outputs of the likelihood)."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from ..model import MultimodalVAE
 from ..objectives import AlignedELBO, Objective
 from ..priors import StandardGaussian
-from ..strategies import ProductOfExperts
 from .base import BaseVAE
 from .documentation import documented
 from .pieces import Pieces
@@ -68,6 +67,6 @@ class PoEVAE(BaseVAE):
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
         family = pieces.gaussian(auto="full")
-        strategy = ProductOfExperts(family, pieces.encoders(family), pieces.latent_dim)
+        strategy = pieces.product(family)
         model = pieces.model(strategy, StandardGaussian(pieces.latent_dim))
         return model, pieces.objective(AlignedELBO)

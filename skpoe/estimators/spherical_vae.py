@@ -10,7 +10,6 @@ from ..model import MultimodalVAE
 from ..objectives import ELBO, IWAE, AlignedELBO, AutoregressiveELBO, Objective, SubsetELBO
 from ..posteriors import PowerSpherical, VonMisesFisher
 from ..priors import UniformSphere
-from ..strategies import ProductOfExperts
 from .base import BaseVAE
 from .documentation import documented
 from .pieces import Pieces
@@ -113,7 +112,6 @@ class SphericalVAE(BaseVAE):
             )
         family = _FAMILIES[self.posterior](self.sphere_dim)
         prior = UniformSphere(self.n_spheres, self.sphere_dim)
-        encoders = pieces.encoders(family, prior.latent_dim)
-        model = pieces.model(ProductOfExperts(family, encoders, prior.latent_dim), prior)
+        model = pieces.model(pieces.product(family, prior.latent_dim), prior)
         more = {"n_subsets": self.n_subsets} if self.objective == "subset_elbo" else {}
         return model, pieces.objective(_OBJECTIVES[self.objective], **more)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -36,22 +37,32 @@ class Family(ABC):
     def n_outputs(self, latent_dim: int) -> int:
         """How many numbers an encoder emits a row."""
 
-    def n_shared(self, latent_dim: int) -> int:
-        """How many learned numbers an expert shares between all rows."""
-        return 0
+    def shared(
+        self, n_features: int, latent_dim: int, generator: torch.Generator | None = None
+    ) -> Tensor | None:
+        """Draw what an expert of so many features learns once, for all rows; None if nothing."""
+        return None
 
     def n_held(self, latent_dim: int) -> int:
         """How many numbers a posterior and its draws hold a row, to say how many fit in memory."""
         return latent_dim
 
     @abstractmethod
-    def experts(self, raw: Tensor, shared: Tensor | None) -> Params:
+    def experts(
+        self,
+        raw: Tensor,
+        shared: Sequence[Tensor] | None = None,
+        masks: Sequence[Tensor] | None = None,
+    ) -> Params:
         """Read natural parameters off encoder outputs.
 
         Parameters
         ----------
         raw : Tensor of shape (N, M, n_outputs)
-        shared : Tensor of shape (M, n_shared) or None
+        shared : sequence of M Tensors, default=None
+            What :meth:`shared` gave each expert.
+        masks : sequence of M bool Tensors of shape (N, F_m) or (N, 1), default=None
+            The entries that each expert has read; all when None.
         """
 
     @abstractmethod
@@ -61,6 +72,14 @@ class Family(ABC):
     @abstractmethod
     def at(self, natural: Params) -> Params:
         """Write a prior's natural parameters, leaves (D,), as posterior params, (1, 1, ...)."""
+
+    def alone(self, experts: Params, prior: Params) -> Params:
+        """Make each expert a distribution that can stand without the prior as one more expert.
+
+        Where experts are evidence, which may say nothing of some direction, each is multiplied by
+        the prior (natural parameters, leaves (D,)).
+        """
+        return experts
 
     @staticmethod
     def append(experts: Params, expert: Params) -> Params:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ class DiagonalGaussian(Family):
     def n_outputs(self, latent_dim: int) -> int:
         return 2 * latent_dim
 
-    def experts(self, raw: Tensor, shared: Tensor | None = None) -> Params:
+    def experts(self, raw: Tensor, shared: Any = None, masks: Any = None) -> Params:
         mean, log_precision = raw.chunk(2, dim=-1)
         precision = log_precision.clamp(-_LARGEST_LOG_PRECISION, _LARGEST_LOG_PRECISION).exp()
         return {"h": mean * precision, "precision": precision}

@@ -1,12 +1,14 @@
-"""Gaussian posteriors with a full covariance: one Cholesky a pattern, never one a row."""
+"""Gaussian posteriors with a full covariance: one Cholesky for each pattern of what is shown."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from ..random import hash_weights
 from ..subsets import codes
 from .base import Family, Params
 
@@ -15,15 +17,18 @@ _FEW_PATTERNS = 16
 
 
 class FullGaussian(Family):
-    """N(precision^-1 h, precision^-1), where each expert's precision is the same for all rows.
+    """N(precision^-1 h, precision^-1), where an entry is as sure in one row as in another.
 
-    An encoder emits h; the precision A_m A_m' of expert m is a learned parameter of the model.
-    So rows that show the same modalities share their precision, and it is factorised once.
+    An encoder emits h; entry d of an expert adds a_d a_d' to the precision wherever it is shown,
+    and the vectors a_d are learned parameters of the model. So rows that show the same entries
+    share their precision, and it is factorised once; and an expert that has read half of its modality
+    is less sure than one that has read all of it, as in factor analysis.
 
-    Leaves of experts: ``h`` (N, M, D), ``precision`` (1, M, D, D). Leaves of posteriors: ``mean``
-    (S, N, D); ``pattern`` (S, N), a row's index into the U distinct patterns; and for each
-    pattern, (1, U, D, D), its ``precision``, its ``covariance`` and the ``root`` with root' root =
-    covariance, the inverse of the lower Cholesky factor of the precision.
+    Leaves of experts: ``h`` (N, M, D); the R distinct precisions of any of them, ``precision``
+    (1, R, D, D); and ``which`` of them is that of an expert in a row, (N or 1, M). Leaves of
+    posteriors: ``mean`` (S, N, D); ``pattern`` (S, N), a row's index into the U distinct patterns;
+    and for each pattern, (1, U, D, D), its ``precision``, its ``covariance`` and the ``root`` with
+    root' root = covariance, the inverse of the lower Cholesky factor of the precision.
     """
 
     name = "full_gaussian"
@@ -32,24 +37,57 @@ class FullGaussian(Family):
     def n_outputs(self, latent_dim: int) -> int:
         return latent_dim
 
-    def n_shared(self, latent_dim: int) -> int:
-        return latent_dim**2
+    def shared(
+        self, n_features: int, latent_dim: int, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Vectors a_d, (F, D): on average, the entries together say as much as the prior does."""
+        size = (n_features, latent_dim)
+        return torch.randn(size, generator=generator, dtype=torch.float32) * n_features**-0.5
 
     def n_held(self, latent_dim: int) -> int:
         return latent_dim**2
 
-    def experts(self, raw: Tensor, shared: Tensor | None = None) -> Params:
+    def experts(
+        self,
+        raw: Tensor,
+        shared: Sequence[Tensor] | None = None,
+        masks: Sequence[Tensor] | None = None,
+    ) -> Params:
         if shared is None:
             raise ValueError(
-                "FullGaussian needs the shared factors of its experts, shape (M, D * D)."
+                "FullGaussian needs what the entries of its experts say: one tensor (F_m, D) for "
+                "each, as FullGaussian.shared makes them."
             )
-        factor = shared.view(len(shared), raw.shape[-1], raw.shape[-1])
-        return {"h": raw, "precision": (factor @ factor.mT)[None]}
+        precisions: list[Tensor] = []
+        which: list[Tensor] = []
+        n_before = 0
+        for m, factors in enumerate(shared):
+            mask = None if masks is None else masks[m]
+            if mask is None or mask.shape[-1] == 1:  # read whole or not at all
+                said, index = _whole(factors)
+            else:
+                said, index = _by_pattern(factors, mask)
+            precisions.append(said)
+            which.append((index + n_before).expand(len(raw)))
+            n_before += len(said)
+        return {
+            "h": raw,
+            "precision": torch.cat(precisions)[None],
+            "which": torch.stack(which, dim=-1),
+        }
 
     def lift(self, natural: Params) -> Params:
         return {
             "h": natural["h"][None, None],
             "precision": natural["precision"].diag_embed()[None, None],
+            "which": torch.zeros(1, 1, dtype=torch.long, device=natural["h"].device),
+        }
+
+    def alone(self, experts: Params, prior: Params) -> Params:
+        return {
+            **experts,
+            "h": experts["h"] + prior["h"],
+            "precision": experts["precision"] + prior["precision"].diag_embed(),
         }
 
     def at(self, natural: Params) -> Params:
@@ -62,14 +100,29 @@ class FullGaussian(Family):
             "root": precision.rsqrt().diag_embed(),
         }
 
+    @staticmethod
+    def append(experts: Params, expert: Params) -> Params:
+        both = Family.append(experts, expert)
+        both["which"][:, -1] += experts["precision"].shape[1]
+        return both
+
     def product(self, experts: Params, membership: Tensor) -> Params:
         dtype = experts["h"].dtype
         h = torch.einsum("nmd,snm->snd", experts["h"], membership.to(dtype))
-        distinct, pattern = torch.unique(codes(membership), return_inverse=True)
+        code = codes(membership)
+        which = experts["which"]
+        n_experts, n_precisions = which.shape[1], experts["precision"].shape[1]
+        if n_precisions > n_experts:  # some have read other entries than others
+            code = code + (membership * which * hash_weights(n_experts, 1, h.device)).sum(-1)
+        distinct, pattern = torch.unique(code, return_inverse=True)
         first = torch.empty_like(distinct)
         first[pattern.flatten()] = torch.arange(pattern.numel(), device=h.device)
         members = membership.flatten(0, 1)[first].to(dtype)  # (U, M): any row of the pattern
-        precision = torch.einsum("um,mde->ude", members, experts["precision"][0])
+        if n_precisions > n_experts:
+            said = experts["precision"][0, which.expand(len(h[0]), -1)[first % len(h[0])]]
+            precision = torch.einsum("um,umde->ude", members, said)
+        else:
+            precision = torch.einsum("um,mde->ude", members, experts["precision"][0])
         factor, failed = torch.linalg.cholesky_ex(precision)
         factor = factor.masked_fill(failed.bool()[:, None, None], torch.nan)  # training will say
         eye = torch.eye(h.shape[-1], dtype=dtype, device=h.device)
@@ -125,3 +178,24 @@ def _times(v: Tensor, matrices: Tensor, pattern: Tensor) -> Tensor:
     own = torch.nn.functional.one_hot(pattern, n_patterns).to(v.dtype)  # (S, N, U)
     blocks = own[..., None] * v[..., None, :]
     return blocks.flatten(-2) @ matrices.reshape(n_patterns * n_in, n_out)
+
+
+def _whole(factors: Tensor) -> tuple[Tensor, Tensor]:
+    """Precision of an expert that has read all of its modality."""
+    return (factors.mT @ factors)[None], torch.zeros(1, dtype=torch.long, device=factors.device)
+
+
+def _by_pattern(factors: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Precision for each distinct row of a mask (N, F), (R, D, D), and which row has which."""
+    n_features, latent_dim = factors.shape
+    code = (mask * hash_weights(n_features, device=mask.device)).sum(-1)
+    distinct, which = torch.unique(code, return_inverse=True)
+    if len(distinct) == 1 and bool(mask[0].all()):
+        return _whole(factors)
+    first = torch.empty_like(distinct)
+    first[which] = torch.arange(len(which), device=mask.device)
+    shown = mask[first].to(factors.dtype)  # (R, F)
+    if len(distinct) < latent_dim:  # few patterns: never hold F matrices
+        return (shown[:, :, None] * factors).mT @ factors, which
+    squares = factors[:, :, None] * factors[:, None, :]
+    return (shown @ squares.flatten(1)).unflatten(1, (latent_dim, latent_dim)), which

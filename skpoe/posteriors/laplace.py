@@ -49,7 +49,7 @@ class Laplace(Family):
     def n_outputs(self, latent_dim: int) -> int:
         return 2 * latent_dim
 
-    def experts(self, raw: Tensor, shared: Tensor | None = None) -> Params:
+    def experts(self, raw: Tensor, shared: Any = None, masks: Any = None) -> Params:
         mean, score = raw.chunk(2, dim=-1)
         scale = F.softmax(score, dim=-1) * score.shape[-1] + _SMALLEST
         return {"mean": mean, "scale": scale}

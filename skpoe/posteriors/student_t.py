@@ -47,7 +47,7 @@ class StudentT(Family):
     def n_outputs(self, latent_dim: int) -> int:
         return 2 * latent_dim
 
-    def experts(self, raw: Tensor, shared: Tensor | None = None) -> Params:
+    def experts(self, raw: Tensor, shared: Any = None, masks: Any = None) -> Params:
         mean, log_precision = raw.chunk(2, dim=-1)
         precision = log_precision.clamp(-_LARGEST_LOG_PRECISION, _LARGEST_LOG_PRECISION).exp()
         return {"mean": mean, "precision": precision, "tail": torch.full_like(mean, 1 / self.df)}

@@ -67,7 +67,7 @@ class VonMisesFisher(Family):
     def n_held(self, latent_dim: int) -> int:
         return _PROPOSALS * 3 * latent_dim
 
-    def experts(self, raw: Tensor, shared: Tensor | None = None) -> Params:
+    def experts(self, raw: Tensor, shared: Any = None, masks: Any = None) -> Params:
         n_spheres = raw.shape[-1] // (self.dim + 1)
         direction = raw[..., :-n_spheres].unflatten(-1, (n_spheres, self.dim))
         concentration = 1.0 + F.softplus(raw[..., -n_spheres:])

@@ -35,7 +35,14 @@ class Strategy(nn.Module, ABC):
         """
 
 
-def one_of(family: Family, raw: Tensor, shown: Tensor, prior: Natural) -> Params:
+def one_of(
+    family: Family,
+    raw: Tensor,
+    shown: Tensor,
+    prior: Natural,
+    shared: Tensor | None = None,
+    masks: Tensor | None = None,
+) -> Params:
     """Read posteriors straight off the outputs of an encoder, the prior where nothing is shown.
 
     Parameters
@@ -44,13 +51,23 @@ def one_of(family: Family, raw: Tensor, shown: Tensor, prior: Natural) -> Params
     raw : Tensor of shape (S, N, n_outputs)
     shown : bool Tensor of shape (S, N)
     prior : Natural
+    shared : Tensor, default=None
+        What ``family.shared`` gave for all features.
+    masks : bool Tensor of shape (S, N, F), default=None
+        The entries that were read; all when None.
 
     Returns
     -------
     params : Params
         Leaves (S, N, ...).
     """
-    experts = family.append(family.experts(raw.flatten(0, 1)[:, None], None), family.lift(prior))
-    which = torch.stack([shown, ~shown], dim=-1).flatten(0, 1)  # one expert a row
-    params = family.product(experts, which[None])
-    return {leaf: value[0].unflatten(0, raw.shape[:2]) for leaf, value in params.items()}
+    n_subsets = len(raw)
+    said = family.experts(  # what a subset has read is an expert of its own
+        raw.transpose(0, 1),
+        None if shared is None else [shared] * n_subsets,
+        None if masks is None else list(masks),
+    )
+    experts = family.append(family.alone(said, prior), family.lift(prior))
+    own = torch.eye(n_subsets, dtype=torch.bool, device=raw.device)[:, None]
+    shown = shown[..., None]
+    return family.product(experts, torch.cat([own & shown, ~shown], dim=-1))

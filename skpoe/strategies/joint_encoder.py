@@ -29,9 +29,10 @@ class JointEncoder(Strategy):
     Parameters
     ----------
     family : Family
-        One whose scale is each row's own.
     encoder : nn.Module
         (N, 2 F) -> (N, family.n_outputs(D)), where F counts the features of all modalities.
+    shared : Tensor, default=None
+        What ``family.shared`` gave for F features, to be learned.
 
     References
     ----------
@@ -40,18 +41,21 @@ class JointEncoder(Strategy):
     mask as a second input tells a zero from a hole.
     """
 
-    def __init__(self, family: Family, encoder: nn.Module) -> None:
+    def __init__(self, family: Family, encoder: nn.Module, shared: Tensor | None = None) -> None:
         super().__init__()
         self.family = family
         self.encoder = encoder
+        self.shared = None if shared is None else nn.Parameter(shared)
 
-    def raw(self, batch: Batch, membership: Tensor) -> Tensor:
-        """Apply the encoder to what each subset holds: (S, N, n_outputs)."""
+    def raw(self, batch: Batch, shown: Tensor) -> Tensor:
+        """Apply the encoder to the entries that each subset may read, (S, N, F)."""
         x = torch.cat(batch.values, dim=-1)
-        shown = shown_to(batch, membership).to(x.dtype)
+        shown = shown.to(x.dtype)
         # which entries are hidden, not which are shown: nothing is added to a complete row
         both = torch.cat([x * shown, 1.0 - shown], dim=-1)
         return self.encoder(both.flatten(0, 1)).unflatten(0, both.shape[:2])
 
     def forward(self, batch: Batch, membership: Tensor, prior: Natural) -> Params:
-        return one_of(self.family, self.raw(batch, membership), membership.any(-1), prior)
+        shown = shown_to(batch, membership)
+        raw = self.raw(batch, shown)
+        return one_of(self.family, raw, membership.any(-1), prior, self.shared, shown)

@@ -26,8 +26,8 @@ class ProductOfExperts(Strategy):
     family : Family
     encoders : Networks, or sequence of nn.Module
         One a modality, (N, F_m) -> (N, family.n_outputs(D)).
-    latent_dim : int
-        D.
+    shared : sequence of Tensor, default=None
+        What ``family.shared`` gave each expert, to be learned.
     prior_expert : bool, default=True
         Whether the prior is one of the experts. Where a subset is empty it always is, so that the
         posterior given nothing is the prior.
@@ -42,22 +42,23 @@ class ProductOfExperts(Strategy):
         self,
         family: Family,
         encoders: Networks | Sequence[nn.Module],
-        latent_dim: int,
         *,
+        shared: Sequence[Tensor] | None = None,
         prior_expert: bool = True,
     ) -> None:
         super().__init__()
         self.family = family
         self.encoders = networks_of(encoders)
+        self.shared = None if shared is None else nn.ParameterList(shared)
         self.prior_expert = prior_expert
         self.combines = family.has_products
-        n_shared = family.n_shared(latent_dim)
-        # every expert starts by saying as much as the prior does
-        start = torch.eye(latent_dim).flatten().expand(len(self.encoders), -1).clone()
-        self.shared = nn.Parameter(start) if n_shared else None
 
     def forward(self, batch: Batch, membership: Tensor, prior: Natural) -> Params:
-        experts = self.family.experts(self.encoders.each(batch.values), self.shared)
+        raw = self.encoders.each(batch.values)
+        shared = None if self.shared is None else list(self.shared)
+        experts = self.family.experts(raw, shared, batch.masks)
+        if not self.prior_expert:
+            experts = self.family.alone(experts, prior)
         experts = self.family.append(experts, self.family.lift(prior))
         with_prior = ~membership.any(-1, keepdim=True) | self.prior_expert
         return self.family.product(experts, torch.cat([membership, with_prior], dim=-1))

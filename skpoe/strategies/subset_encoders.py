@@ -12,7 +12,7 @@ from ..nn.networks import Networks, networks_of
 from ..posteriors import Family, Params
 from ..priors import Natural
 from .base import Strategy, one_of
-from .joint_encoder import JointEncoder
+from .joint_encoder import JointEncoder, shown_to
 
 
 class SubsetEncoders(Strategy):
@@ -52,7 +52,7 @@ class SubsetEncoders(Strategy):
         several = size > 1
         wanted = several.any(1)
         if bool(wanted.any()):  # subsets that are single everywhere need no joint encoding
-            joint = self.joint.raw(batch, membership[wanted])
+            joint = self.joint.raw(batch, shown_to(batch, membership[wanted]))
             together = raw.new_zeros(raw.shape).index_copy(0, wanted.nonzero()[:, 0], joint)
             raw = torch.where(several[..., None], together, raw)
         return one_of(self.family, raw, size > 0, prior)

@@ -91,7 +91,7 @@ def our_step(dim, x):
     likelihood = Bernoulli()
     likelihood.start([(x, torch.ones(len(x), 1, dtype=torch.bool), torch.ones(len(x)))])
     encoder = layers(784, 256, 128, family.n_outputs(dim))
-    strategy = ProductOfExperts(family, [encoder], dim)
+    strategy = ProductOfExperts(family, [encoder])
     decoders = [layers(dim, 128, 256, 784)]
     model = MultimodalVAE(
         strategy, UniformSphere(1, dim - 1), decoders, [likelihood], Subsets.full(1)
