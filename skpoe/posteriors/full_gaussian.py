@@ -21,8 +21,8 @@ class FullGaussian(Family):
 
     An encoder emits h; entry d of an expert adds a_d a_d' to the precision wherever it is shown,
     and the vectors a_d are learned parameters of the model. So rows that show the same entries
-    share their precision, and it is factorised once; and an expert that has read half of its modality
-    is less sure than one that has read all of it, as in factor analysis.
+    share their precision, and it is factorised once; and an expert that has read half of its
+    modality is less sure than one that has read all of it, as in factor analysis.
 
     Leaves of experts: ``h`` (N, M, D); the R distinct precisions of any of them, ``precision``
     (1, R, D, D); and ``which`` of them is that of an expert in a row, (N or 1, M). Leaves of
