@@ -101,15 +101,26 @@ def mean_se(numbers, digits=3):
     return mean if len(x) == 1 else f"{mean} ({x.std(ddof=1) / len(x) ** 0.5:.{digits}f})"
 
 
+def methods_of(rows, usual):
+    """Methods that rows hold: first the usual ones in their order, then labels as they came."""
+    found = dict.fromkeys(row["method"] for row in rows)
+    return [name for name in usual if name in found] + [
+        name for name in found if name not in usual
+    ]
+
+
 def print_table(title, lines, columns, cell):
-    """Print cell(line, column) for each pair; columns without any number are left out."""
-    cells = {column: [cell(line, column) for line in lines] for column in columns}
-    cells = {column: texts for column, texts in cells.items() if {*texts} - {"-"}}
-    if not cells:
+    """Print cell(line, column) for each pair; lines and columns without a number are left out."""
+    texts = {(line, column): cell(line, column) for line in lines for column in columns}
+    filled = [at for at, text in texts.items() if text != "-"]
+    if not filled:
         return
-    print(f"\n{title}")
+    lines = [line for line in lines if any(line == at[0] for at in filled)]
+    columns = [column for column in columns if any(column == at[1] for at in filled)]
     first = 2 + max(map(len, lines))
-    widths = {column: 2 + max(map(len, (column, *texts))) for column, texts in cells.items()}
-    print(" " * first + "".join(f"{column:>{width}}" for column, width in widths.items()))
-    for i, line in enumerate(lines):
-        print(f"{line:<{first}}" + "".join(f"{cells[c][i]:>{w}}" for c, w in widths.items()))
+    widths = [2 + max(len(c), *(len(texts[line, c]) for line in lines)) for c in columns]
+    print(f"\n{title}")
+    print(" " * first + "".join(f"{c:>{w}}" for c, w in zip(columns, widths, strict=True)))
+    for line in lines:
+        cells = (f"{texts[line, c]:>{w}}" for c, w in zip(columns, widths, strict=True))
+        print(f"{line:<{first}}" + "".join(cells))

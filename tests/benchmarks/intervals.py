@@ -13,16 +13,18 @@ def coverage(est, X, truth, counted=None, *, level=0.9, n_draws=500):
     Parameters
     ----------
     est : fitted estimator
-    X : list of (array or None)
-        Modalities with holes.
-    truth : list of ndarray of shape (N, F_m)
+    X : ndarray of shape (N, F), or list of (ndarray or None)
+        One table or modalities, with holes.
+    truth : as X, without holes
     counted : list of bool ndarray of shape (F_m,), default=None
         Columns that count; all when None.
     """
     if not hasattr(est, "model_"):
         return None
+    both = limits(est, X, level, n_draws)
+    X, truth = ([data] if isinstance(data, np.ndarray) else data for data in (X, truth))
     inside = []
-    for m, (low, high) in enumerate(limits(est, X, level, n_draws)):
+    for m, (low, high) in enumerate(both):
         hidden = np.ones(truth[m].shape, bool) if X[m] is None else np.isnan(X[m])
         if counted is not None:
             hidden = hidden & counted[m]

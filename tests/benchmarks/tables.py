@@ -195,8 +195,7 @@ def error(filled, x, reference, varies):
 def report(rows):
     """Print what rows hold, a line a set."""
     sets = [name for name in SETS if any(row["set"] == name for row in rows)]
-    found = list(dict.fromkeys(row["method"] for row in rows))
-    methods = sorted(found, key=lambda m: METHODS.index(m) if m in METHODS else len(METHODS))
+    methods = bench.methods_of(rows, METHODS)
     models = [method for method in methods if method not in (*BASELINES, "fa")]
 
     def get(key, line, method):
