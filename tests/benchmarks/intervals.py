@@ -4,11 +4,12 @@ import numpy as np
 import torch
 
 from skpoe.metrics import importance_log_weights, predictive_draws
+from skpoe.model import MultimodalVAE
 from skpoe.random import RowNoise, row_keys
 
 
 def coverage(est, X, truth, counted=None, *, level=0.9, n_draws=500):
-    """Share of hidden cells inside their intervals; None if the estimator cannot draw.
+    """Share of hidden cells inside their intervals; None if there is no VAE to draw from.
 
     Parameters
     ----------
@@ -19,7 +20,7 @@ def coverage(est, X, truth, counted=None, *, level=0.9, n_draws=500):
     counted : list of bool ndarray of shape (F_m,), default=None
         Columns that count; all when None.
     """
-    if not hasattr(est, "model_"):
+    if not isinstance(getattr(est, "model_", None), MultimodalVAE):
         return None
     both = limits(est, X, level, n_draws)
     X, truth = ([data] if isinstance(data, np.ndarray) else data for data in (X, truth))
