@@ -387,8 +387,9 @@ PARAMETER_MISTAKES = {
     "latent_dim": (0, "The 'latent_dim' parameter of MVAE must be an int in the range [1, inf)"),
     "likelihood": (
         "gausian",
-        "The likelihood of modality 'rna' must be one of ['bernoulli', 'gaussian', 'student_t'] "
-        "or an instance of skpoe.likelihoods.Likelihood. Got 'gausian' instead.",
+        "The likelihood of modality 'rna' must be one of ['bernoulli', 'gaussian', "
+        "'student_t_decoder'] or an instance of skpoe.likelihoods.Likelihood. Got 'gausian' "
+        "instead.",
     ),
     "encoder": (
         lambda n_in, n_out: None,

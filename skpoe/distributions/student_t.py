@@ -1,4 +1,4 @@
-"""Student-t numbers from uniform ones."""
+"""The Student-t density, and numbers from uniform ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import math
 
 import torch
 from torch import Tensor
+
+
+def student_t_log_density(square: Tensor, df: Tensor) -> Tensor:
+    """Log-density of a standard Student-t number, in nats, given its square."""
+    half = 0.5 * (df + 1)
+    constant = torch.lgamma(half) - torch.lgamma(0.5 * df) - 0.5 * (math.pi * df).log()
+    return constant - half * torch.log1p(square / df)
 
 
 def student_t_sample(radial: Tensor, angular: Tensor, df: Tensor | float) -> Tensor:

@@ -18,8 +18,8 @@ _PARAMETERS = {
     "decoder": """callable, str, Shared, list, dict or None, {default}
         The same for the decoders.""",
     "likelihood": """str, Likelihood, list or dict, {default}
-        What the decoder describes: "gaussian", "bernoulli", "student_t" or an instance; or one a
-        modality.""",
+        What the decoder describes: "gaussian", "bernoulli", "student_t_decoder" or an instance; or
+        one a modality.""",
     "modalities": """dict, list or None, {default}
         How one table X is cut into modalities: name -> column names, positions or a callable on
         the DataFrame; or a list of widths. None makes one table one modality.""",

@@ -29,9 +29,10 @@ class MIWAE(BaseVAE):
 
     over the observed entries, and missing ones are predicted by draws with self-normalised
     importance weights (decoder means, not the draws of them that public code averages). The
-    defaults are the paper's for continuous data: Student-t likelihood, two layers of 128 with
-    tanh, 10 latent variables, K = 20, Adam at 0.001. How long to train is the library's choice,
-    and the encoder reads the mask, where the paper's reads zeros alone.
+    defaults are the paper's for continuous data: Student-t noise whose scale and degrees of
+    freedom the decoder says, two layers of 128 with tanh, 10 latent variables, K = 20, Adam at
+    0.001. How long to train is the library's choice, and the encoder reads the mask, where the
+    paper's reads zeros alone.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ class MIWAE(BaseVAE):
     gradient: str = "iwae"
     hidden_layer_sizes: Sequence[int] = (128, 128)
     activation: str = "tanh"
-    likelihood: Any = "student_t"
+    likelihood: Any = "student_t_decoder"
     n_samples: int = 20
     imputation: str = "importance"
     learning_rate: str = "constant"

@@ -3,8 +3,10 @@
 from .base import Likelihood
 from .bernoulli import Bernoulli
 from .gaussian import Gaussian
-from .student_t import StudentT
+from .student_t_decoder import StudentTDecoder
 
-LIKELIHOODS = {likelihood.name: likelihood for likelihood in (Gaussian, Bernoulli, StudentT)}
+LIKELIHOODS = {
+    likelihood.name: likelihood for likelihood in (Gaussian, Bernoulli, StudentTDecoder)
+}
 
-__all__ = ["LIKELIHOODS", "Bernoulli", "Gaussian", "Likelihood", "StudentT"]
+__all__ = ["LIKELIHOODS", "Bernoulli", "Gaussian", "Likelihood", "StudentTDecoder"]

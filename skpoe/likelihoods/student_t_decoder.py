@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..distributions.student_t import student_t_sample
+from ..distributions.student_t import student_t_log_density, student_t_sample
 from ..random import RowNoise
 from .base import Chunks
 from .gaussian import Gaussian
 
 
-class StudentT(Gaussian):
+class StudentTDecoder(Gaussian):
     """x_d is Student-t around mean_d(z), with scale_d(z) and df_d(z) degrees of freedom.
 
     Inside the model x has mean 0 and deviation 1 a feature; there the scale is 0.001 + softplus
@@ -29,12 +26,12 @@ class StudentT(Gaussian):
     Examples
     --------
     >>> import torch
-    >>> from skpoe.likelihoods import StudentT
-    >>> StudentT().n_outputs(4)
+    >>> from skpoe.likelihoods import StudentTDecoder
+    >>> StudentTDecoder().n_outputs(4)
     12
     """
 
-    name = "student_t"
+    name = "student_t_decoder"
     floor = 1e-3
 
     def start(self, chunks: Chunks) -> None:
@@ -52,10 +49,8 @@ class StudentT(Gaussian):
     def log_density(self, x: Tensor, raw: Tensor) -> Tensor:
         mean, scale, df = self._parts(raw)
         square = ((x - mean) / scale).square()
-        half = 0.5 * (df + 1)
-        constant = torch.lgamma(half) - torch.lgamma(0.5 * df) - 0.5 * (math.pi * df).log()
         jacobian = self.spread.log().to(raw.dtype)
-        return constant - half * torch.log1p(square / df) - scale.log() - jacobian
+        return student_t_log_density(square, df) - scale.log() - jacobian
 
     def mean(self, raw: Tensor) -> Tensor:
         return super().mean(raw.chunk(3, dim=-1)[0])
