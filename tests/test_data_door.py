@@ -387,7 +387,7 @@ PARAMETER_MISTAKES = {
     "latent_dim": (0, "The 'latent_dim' parameter of MVAE must be an int in the range [1, inf)"),
     "likelihood": (
         "gausian",
-        "The likelihood of modality 'rna' must be one of ['bernoulli', 'gaussian', "
+        "The likelihood of modality 'rna' must be one of ['bernoulli', 'gaussian', 'student_t', "
         "'student_t_decoder'] or an instance of skpoe.likelihoods.Likelihood. Got 'gausian' "
         "instead.",
     ),

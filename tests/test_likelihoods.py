@@ -16,6 +16,7 @@ def data(name):
     rng = np.random.default_rng(0)
     x = {
         "gaussian": 50 + 7 * rng.normal(size=(N, F)),
+        "student_t": 50 + 7 * rng.normal(size=(N, F)),
         "student_t_decoder": 50 + 7 * rng.normal(size=(N, F)),
         "bernoulli": rng.integers(0, 2, size=(N, F)).astype(float),
     }[name]
@@ -37,6 +38,11 @@ def scipy_of(name, likelihood, raw):
     if name == "gaussian":
         mean = likelihood.shift.numpy() + likelihood.spread.numpy() * raw
         return stats.norm(mean, likelihood.scale().detach().numpy())
+    if name == "student_t":
+        mean = likelihood.shift.numpy() + likelihood.spread.numpy() * raw
+        df = 2 + np.logaddexp(0, likelihood.tail.item())
+        scale = np.sqrt(0.05**2 + np.exp(2 * likelihood.rho.detach().numpy()))
+        return stats.t(df, mean, scale * likelihood.spread.numpy())
     if name == "student_t_decoder":  # raw: means, scales and degrees of freedom, in thirds
         mean, scale, df = np.split(raw, 3, axis=-1)
         shift, spread = likelihood.shift.numpy(), likelihood.spread.numpy()
@@ -46,6 +52,9 @@ def scipy_of(name, likelihood, raw):
 
 
 names = pytest.mark.parametrize("name", sorted(LIKELIHOODS))
+own_noise = pytest.mark.parametrize(
+    "name", sorted(name for name, kind in LIKELIHOODS.items() if kind.has_own_noise)
+)
 
 
 @names
@@ -129,6 +138,91 @@ def test_columns_that_were_never_seen_have_a_mean_that_no_latent_moves(name):
     mean = likelihood.mean(raw)
     assert len(mean[:, 1].unique()) == 1
     assert len(mean[:, 0].unique()) == 5
+
+
+@names
+def test_gradients_reach_every_parameter_and_raw(name):
+    likelihood, x, mask = started(name)
+    raw = torch.randn(N, likelihood.n_outputs(F), dtype=torch.float64, requires_grad=True)
+    likelihood.log_prob(likelihood.standardise(x), mask, raw).sum().backward()
+    for leaf in (raw, *likelihood.parameters()):
+        assert leaf.grad.isfinite().all()
+        assert leaf.grad.ne(0).any(0).all()  # of each feature
+
+
+@own_noise
+def test_the_noise_starts_as_if_z_said_nothing(name):
+    likelihood, _, _ = started(name)
+    np.testing.assert_allclose(likelihood.noise_variance().detach(), 1, rtol=1e-6)
+
+
+@own_noise
+def test_the_noise_starts_at_given_variances(name):
+    likelihood, _, _ = started(name)
+    parameter = likelihood.rho
+    if name == "student_t":  # with other tails than those of the start
+        likelihood.tail.data.fill_(8.0)
+    wanted = torch.tensor([0.04, 0.9, 300.0], dtype=torch.float64)
+    likelihood.start_noise(wanted)
+    assert likelihood.rho is parameter
+    assert parameter.dtype == torch.float64
+    assert parameter.requires_grad
+    np.testing.assert_allclose(likelihood.noise_variance().detach(), wanted, rtol=1e-10)
+    spread = likelihood.spread.numpy()
+    raw = torch.zeros(20000, F, dtype=torch.float64)
+    oracle = scipy_of(name, likelihood, raw[:1])
+    np.testing.assert_allclose(oracle.var()[0] / spread**2, wanted, rtol=1e-10)
+    draws = likelihood.sample(raw, RowNoise(0, torch.arange(20000))).detach().numpy()
+    np.testing.assert_allclose(draws.var(0) / spread**2, wanted, rtol=0.06)
+
+
+@own_noise
+def test_the_noise_starts_no_lower_than_its_floor_and_can_leave_it(name):
+    likelihood, x, mask = started(name)
+    likelihood.float().start_noise(torch.zeros(F, dtype=torch.float64))
+    assert likelihood.rho.dtype == torch.float32
+    scale = (likelihood.scale() / likelihood.spread).detach()
+    assert ((scale > likelihood.floor) & (scale < 1.1 * likelihood.floor)).all()
+    raw = torch.zeros(N, F)
+    likelihood.log_prob(likelihood.standardise(x.float()), mask, raw).sum().backward()
+    assert (likelihood.rho.grad > 0).all()
+
+
+def test_the_variance_of_student_t_is_finite_however_heavy_its_tails():
+    likelihood, _, _ = started("student_t")
+    likelihood.float().tail.data.fill_(-30.0)
+    assert likelihood.df() == 2  # rounded
+    assert likelihood.noise_variance().isfinite().all()
+
+
+def test_the_noise_that_a_decoder_says_has_no_variance_of_its_own():
+    likelihood, _, _ = started("student_t_decoder")
+    for call in (likelihood.noise_variance, likelihood.scale):
+        with pytest.raises(ValueError, match="it has no scale or variance of its own"):
+            call()
+    with pytest.raises(ValueError, match="it has no variance to start at"):
+        likelihood.start_noise(torch.ones(F))
+
+
+def test_student_t_bears_freak_values_and_gaussian_noise_is_its_limit():
+    likelihood, x, mask = started("student_t")
+    plain = LIKELIHOODS["gaussian"]()
+    plain.start([(x, mask, torch.ones(N))])
+    raw = torch.zeros(N, F, dtype=torch.float64, requires_grad=True)
+    freak = likelihood.standardise(x + 1e4)
+    pulls = [
+        torch.autograd.grad(noise.log_density(freak, raw).sum(), raw)[0].abs()
+        for noise in (likelihood, plain)
+    ]
+    assert (pulls[0] < 1e-3 * pulls[1]).all()
+    likelihood.tail.data.fill_(1e7)
+    likelihood.start_noise(torch.ones(F))
+    inside = likelihood.standardise(x)
+    np.testing.assert_allclose(
+        likelihood.log_density(inside, raw).detach(),
+        plain.log_density(inside, raw).detach(),
+        rtol=1e-5,
+    )
 
 
 def test_student_t_decoder_has_three_outputs_a_feature_and_bears_freak_values():

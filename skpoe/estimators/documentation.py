@@ -18,7 +18,8 @@ _PARAMETERS = {
     "decoder": """callable, str, Shared, list, dict or None, {default}
         The same for the decoders.""",
     "likelihood": """str, Likelihood, list or dict, {default}
-        What the decoder describes: "gaussian", "bernoulli", "student_t_decoder" or an instance; or
+        What the decoder describes: "gaussian", "bernoulli", "student_t" (for data with freak
+        values), "student_t_decoder" (MIWAE's: the decoder says each scale) or an instance; or
         one a modality.""",
     "modalities": """dict, list or None, {default}
         How one table X is cut into modalities: name -> column names, positions or a callable on

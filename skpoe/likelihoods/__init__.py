@@ -3,10 +3,11 @@
 from .base import Likelihood
 from .bernoulli import Bernoulli
 from .gaussian import Gaussian
+from .student_t import StudentT
 from .student_t_decoder import StudentTDecoder
 
 LIKELIHOODS = {
-    likelihood.name: likelihood for likelihood in (Gaussian, Bernoulli, StudentTDecoder)
+    likelihood.name: likelihood for likelihood in (Gaussian, Bernoulli, StudentT, StudentTDecoder)
 }
 
-__all__ = ["LIKELIHOODS", "Bernoulli", "Gaussian", "Likelihood", "StudentTDecoder"]
+__all__ = ["LIKELIHOODS", "Bernoulli", "Gaussian", "Likelihood", "StudentT", "StudentTDecoder"]

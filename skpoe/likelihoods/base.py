@@ -26,6 +26,8 @@ class Likelihood(nn.Module, ABC):
     """
 
     name: str
+    # whether each feature has a noise variance that no z moves: noise_variance and start_noise
+    has_own_noise = False
     seen: Tensor
 
     @abstractmethod

@@ -13,6 +13,7 @@ from ..random import RowNoise
 from .base import Chunks, Likelihood, observed_moments
 
 _LARGEST = 1e150
+_LEAST_START = 1.05  # times the floor: at the floor itself the gradient of rho vanishes
 
 
 class Gaussian(Likelihood):
@@ -31,9 +32,16 @@ class Gaussian(Likelihood):
     >>> noise.start([(x, torch.ones(2, 1, dtype=torch.bool), torch.ones(2))])
     >>> noise.mean(noise.standardise(x)).tolist()
     [[1.0], [3.0]]
+
+    The noise can be told where to start, in standardised units:
+
+    >>> noise.start_noise(torch.tensor([0.25]))
+    >>> round(noise.noise_variance().item(), 4), round(noise.scale().item(), 4)
+    (0.25, 0.5)
     """
 
     name = "gaussian"
+    has_own_noise = True
     floor = 0.05
     reach = 5.0
     shift: Tensor
@@ -52,8 +60,26 @@ class Gaussian(Likelihood):
         shift, spread = observed_moments(chunks)
         self.register_buffer("shift", shift)
         self.register_buffer("spread", spread)
-        start = math.log(math.expm1(1.0 - self.floor))  # scale 1: as if z said nothing
-        self.rho = nn.Parameter(torch.full(shift.shape, start))
+        self._make_noise(len(shift))
+
+    def _make_noise(self, n_features: int) -> None:
+        """Make what is learned of the noise; it starts at variance 1, as if z said nothing."""
+        self.rho = nn.Parameter(torch.empty(n_features))
+        self.start_noise(torch.ones(n_features))
+
+    @torch.no_grad()
+    def start_noise(self, variance: Tensor) -> None:
+        """Start at these variances of the noise, (F,), in standardised units.
+
+        Below the floor of the scale it starts slightly above it.
+        """
+        variance = variance.to(self.rho.device, torch.float64)
+        scale = (variance / self._unit_variance()).sqrt().clamp(min=_LEAST_START * self.floor)
+        self.rho.copy_(self._rho_of(scale))
+
+    def noise_variance(self) -> Tensor:
+        """Variance of each feature given z in standardised units, shape (F,)."""
+        return self._inner_scale().square() * self._unit_variance()
 
     def standardise(self, x: Tensor) -> Tensor:
         return (x - self.shift) / self.spread
@@ -62,11 +88,20 @@ class Gaussian(Likelihood):
         return x.clamp(-self.reach, self.reach)
 
     def scale(self) -> Tensor:
-        """Noise scale of each feature in the data's units, shape (F,)."""
+        """Scale of the noise of each feature in the data's units, shape (F,)."""
         return self._inner_scale() * self.spread
 
     def _inner_scale(self) -> Tensor:
         return F.softplus(self.rho) + self.floor
+
+    def _rho_of(self, scale: Tensor) -> Tensor:
+        """Solve :meth:`_inner_scale` for rho."""
+        above = scale - self.floor
+        return above + (-torch.expm1(-above)).log()  # of softplus; large scales do not overflow
+
+    def _unit_variance(self) -> Tensor | float:
+        """Variance of the noise where its scale is 1."""
+        return 1.0
 
     def log_density(self, x: Tensor, raw: Tensor) -> Tensor:
         scale = self._inner_scale()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..distributions.student_t import student_t_log_density, student_t_sample
+from ..distributions.student_t import student_t_log_density
 from ..random import RowNoise
-from .base import Chunks
 from .gaussian import Gaussian
+from .student_t import draw_errors
 
 
 class StudentTDecoder(Gaussian):
@@ -17,6 +19,10 @@ class StudentTDecoder(Gaussian):
     Inside the model x has mean 0 and deviation 1 a feature; there the scale is 0.001 + softplus
     and df is 3 + softplus of what the decoder emits, so mean and variance exist. Freak values cost
     little, and do not drag the mean along.
+
+    See Also
+    --------
+    StudentT : One learned scale a feature, one number of degrees of freedom a modality.
 
     References
     ----------
@@ -32,11 +38,17 @@ class StudentTDecoder(Gaussian):
     """
 
     name = "student_t_decoder"
+    has_own_noise = False
     floor = 1e-3
 
-    def start(self, chunks: Chunks) -> None:
-        super().start(chunks)
-        del self.rho  # the decoder says the scale
+    def _make_noise(self, n_features: int) -> None:
+        """Make nothing: the decoder says all of it."""
+
+    def start_noise(self, variance: Tensor) -> NoReturn:
+        raise ValueError("The decoder says this noise, so it has no variance to start at.")
+
+    def _inner_scale(self) -> NoReturn:
+        raise ValueError("The decoder says this noise: it has no scale or variance of its own.")
 
     def n_outputs(self, n_features: int) -> int:
         return 3 * n_features
@@ -57,7 +69,5 @@ class StudentTDecoder(Gaussian):
 
     def sample(self, raw: Tensor, noise: RowNoise) -> Tensor:
         _, scale, df = self._parts(raw)
-        event = scale.shape[-1]
-        radial, angular = (noise.fold(f).uniform(event=event, dtype=raw.dtype) for f in (0, 1))
-        error = student_t_sample(radial, angular, df)
+        error = draw_errors(noise, scale, df)
         return self.mean(raw) + scale * self.spread * error
