@@ -277,6 +277,36 @@ def test_gaussian_encoders_see_values_clipped_at_five_deviations():
     assert likelihood.standardise(x).max() > 1e6  # the likelihood does not
 
 
+@pytest.mark.parametrize("name", ["gaussian", "student_t", "student_t_decoder"])
+def test_encoders_without_reach_see_values_clipped_to_what_training_showed(name):
+    x, mask = data(name)
+    x[0, 1] = 1e5  # a freak value, observed: it is read as it is
+    x[:, 2], mask[:, 2] = 0, False
+    halves = slice(0, N // 2), slice(N // 2, N)
+    likelihood = LIKELIHOODS[name](reach=None)
+    likelihood.start([(x[rows], mask[rows], torch.ones(N // 2)) for rows in halves])
+    inside = likelihood.standardise(x)
+    seen = np.ma.masked_array(inside.numpy(), ~mask.numpy())
+    np.testing.assert_array_equal(likelihood.low, seen.min(0).filled(0))
+    np.testing.assert_array_equal(likelihood.high, seen.max(0).filled(0))
+    assert likelihood.low.dtype == likelihood.high.dtype == torch.float64
+    for dtype in (torch.float32, torch.float64):  # not even rounding moves training data
+        encoded = likelihood.encode(inside.to(dtype))
+        assert encoded.dtype == dtype
+        assert torch.equal(encoded[mask], inside.to(dtype)[mask])
+    beyond = likelihood.encode(torch.tensor([[-1e9], [1e9]]).expand(-1, F))
+    torch.testing.assert_close(beyond, torch.stack([likelihood.low, likelihood.high]).float())
+
+
+def test_the_range_of_columns_that_are_whole_is_read_too():
+    x = torch.tensor([[3.0, 1.0], [5.0, 1.0], [7.0, 1.0]])
+    likelihood = LIKELIHOODS["gaussian"]()
+    mask = torch.tensor([[True], [True], [False]])
+    likelihood.start([(x[:2], mask[:2], torch.ones(2)), (x[2:] * 0, mask[2:], torch.ones(1))])
+    np.testing.assert_allclose(likelihood.low, [-1, 0])
+    np.testing.assert_allclose(likelihood.high, [1, 0])
+
+
 def test_gaussian_refuses_what_cannot_be_squared():
     with pytest.raises(
         ValueError, match=r"Modality 'rna' has values beyond 1e\+150, whose squares"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -94,27 +95,41 @@ class Likelihood(nn.Module, ABC):
         return raw * self.seen
 
 
-def observed_moments(chunks: Chunks) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each column over its observed entries.
+class Moments(NamedTuple):
+    """What the observed entries of each column show: float64, shape (F,).
 
-    They are float64, shape (F,). A column without an observed entry has mean 0; one that does not
-    vary has deviation 1.
+    A column without an observed entry has mean, low and high 0; one that does not vary has
+    deviation 1.
     """
 
-    def shares() -> Iterator[tuple[Tensor, Tensor]]:
+    mean: Tensor
+    deviation: Tensor
+    low: Tensor
+    high: Tensor
+
+
+def observed_moments(chunks: Chunks) -> Moments:
+    """Mean, standard deviation, smallest and largest value of each column where observed."""
+
+    def blocks() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         for x, mask, weight in chunks:
             for start in range(0, len(x), _ROWS):
                 rows = slice(start, start + _ROWS)
-                yield x[rows].double(), mask[rows] * weight[rows, None].double()
+                yield x[rows], mask[rows], mask[rows] * weight[rows, None].double()
 
     count = total = torch.zeros(())
-    for x, share in shares():
-        count, total = count + share.sum(0), total + (x * share).sum(0)
+    low, high = torch.tensor(torch.inf), torch.tensor(-torch.inf)
+    for x, mask, share in blocks():
+        count, total = count + share.sum(0), total + (x.double() * share).sum(0)
+        whole = bool(mask.all())  # nothing to hide: cheaper
+        low = torch.minimum(low, (x if whole else x.where(mask, torch.inf)).amin(0))
+        high = torch.maximum(high, (x if whole else x.where(mask, -torch.inf)).amax(0))
+    low, high = (torch.where(count > 0, end.double(), 0.0) for end in (low, high))
     count = torch.where(count > 0, count, 1.0)
     mean = total / count
     squares = torch.zeros(())
-    for x, share in shares():
-        squares = squares + ((x - mean).square() * share).sum(0)
+    for x, _, share in blocks():
+        squares = squares + ((x.double() - mean).square() * share).sum(0)
     deviation = (squares / count).sqrt()
     still = deviation <= 1e-12 * mean.abs()  # constant, rounding aside
-    return mean, torch.where(still, 1.0, deviation)
+    return Moments(mean, torch.where(still, 1.0, deviation), low, high)

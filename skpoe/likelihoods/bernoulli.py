@@ -41,7 +41,7 @@ class Bernoulli(Likelihood):
 
     def start(self, chunks: Chunks) -> None:
         super().start(chunks)
-        self.register_buffer("shift", observed_moments(chunks)[0])
+        self.register_buffer("shift", observed_moments(chunks).mean)
 
     def encode(self, x: Tensor) -> Tensor:
         return x - self.shift.to(x.dtype)

@@ -20,8 +20,14 @@ class Gaussian(Likelihood):
     """x_d = mean_d(z) + scale_d * noise, with one learned scale a feature.
 
     Inside the model x has mean 0 and deviation 1 a feature over what is observed. The scale there
-    is 0.05 + softplus(rho_d), so no feature can be explained without error. Encoders read values
-    clipped to 5 deviations: a freak value says "far out", not how far.
+    is 0.05 + softplus(rho_d), so no feature can be explained without error.
+
+    Parameters
+    ----------
+    reach : float or None, default=5.0
+        Encoders read values clipped to so many deviations: a freak value says "far out", not how
+        far. None clips to the range that each feature had in the training data: linear encoders
+        need the values as they are, within what training showed.
 
     Examples
     --------
@@ -43,9 +49,14 @@ class Gaussian(Likelihood):
     name = "gaussian"
     has_own_noise = True
     floor = 0.05
-    reach = 5.0
     shift: Tensor
     spread: Tensor
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, reach: float | None = 5.0) -> None:
+        super().__init__()
+        self.reach = reach
 
     def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
         """Accept real numbers whose squares are finite."""
@@ -57,10 +68,12 @@ class Gaussian(Likelihood):
 
     def start(self, chunks: Chunks) -> None:
         super().start(chunks)
-        shift, spread = observed_moments(chunks)
-        self.register_buffer("shift", shift)
-        self.register_buffer("spread", spread)
-        self._make_noise(len(shift))
+        moments = observed_moments(chunks)
+        self.register_buffer("shift", moments.mean)
+        self.register_buffer("spread", moments.deviation)
+        self.register_buffer("low", self.standardise(moments.low))
+        self.register_buffer("high", self.standardise(moments.high))
+        self._make_noise(len(moments.mean))
 
     def _make_noise(self, n_features: int) -> None:
         """Make what is learned of the noise; it starts at variance 1, as if z said nothing."""
@@ -85,6 +98,8 @@ class Gaussian(Likelihood):
         return (x - self.shift) / self.spread
 
     def encode(self, x: Tensor) -> Tensor:
+        if self.reach is None:
+            return x.clamp(self.low.to(x.dtype), self.high.to(x.dtype))
         return x.clamp(-self.reach, self.reach)
 
     def scale(self) -> Tensor:

@@ -20,6 +20,11 @@ class StudentTDecoder(Gaussian):
     and df is 3 + softplus of what the decoder emits, so mean and variance exist. Freak values cost
     little, and do not drag the mean along.
 
+    Parameters
+    ----------
+    reach : float or None, default=5.0
+        As in :class:`Gaussian`.
+
     See Also
     --------
     StudentT : One learned scale a feature, one number of degrees of freedom a modality.
