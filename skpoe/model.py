@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .data.batch import Batch
+from .factor_analysis import FactorAnalysis
 from .likelihoods import Likelihood
-from .nn.networks import Networks, networks_of
+from .nn import LinearPlus
+from .nn.networks import Networks, SeparateNetworks, networks_of
 from .posteriors import SubsetPosterior
-from .priors import Prior
+from .priors import Prior, StandardGaussian
 from .private import PrivateLatents
 from .random import RowNoise
 from .strategies import Strategy
@@ -67,6 +70,36 @@ class MultimodalVAE(nn.Module):
     def latent_dim(self) -> int:
         """D: the shared variables."""
         return self.prior.latent_dim
+
+    @property
+    def has_linear_start(self) -> bool:
+        """Whether :meth:`start_at` can be called, given ``nn.LinearPlus`` networks."""
+        return (
+            self.strategy.has_linear_start
+            and self.private is None
+            and isinstance(self.prior, StandardGaussian)
+            and all(isinstance(network, LinearPlus) for network in self._separate_decoders())
+            and all(likelihood.has_own_noise for likelihood in self.likelihoods)
+        )
+
+    def _separate_decoders(self) -> Sequence[nn.Module]:
+        decoders = self.decoders
+        return list(decoders.networks) if isinstance(decoders, SeparateNetworks) else [decoders]
+
+    @torch.no_grad()
+    def start_at(self, start: FactorAnalysis) -> None:
+        """Start as a factor analysis of the standardised modalities.
+
+        Its mean becomes the zero of the model's units, so batches that were read before are off.
+        """
+        parts = start.split([len(likelihood.seen) for likelihood in self.likelihoods])
+        for likelihood, decoder, part in zip(
+            self.likelihoods, self._separate_decoders(), parts, strict=True
+        ):
+            likelihood.start_noise(part.noise)
+            likelihood.recentre(part.mean)
+            cast(LinearPlus, decoder).start(part.loadings, torch.zeros_like(part.mean))
+        self.strategy.start_at(parts)
 
     def posterior(
         self,

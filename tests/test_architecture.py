@@ -11,7 +11,8 @@ PACKAGE = Path(skpoe.__file__).parent
 FLOORS = [
     ["distributions", "random", "subsets", "threads", "nn", "_compat"],
     ["data", "likelihoods", "posteriors", "priors"],
-    ["strategies", "private"],
+    ["factor_analysis", "private"],
+    ["strategies"],
     ["model"],
     ["objectives", "metrics"],
     ["training"],

@@ -52,6 +52,14 @@ class Likelihood(nn.Module, ABC):
             seen = here.clone() if seen is None else seen | here
         self.register_buffer("seen", seen)
 
+    def start_noise(self, variance: Tensor) -> None:
+        """Start at these variances of the noise, (F,), in standardised units."""
+        raise NotImplementedError
+
+    def recentre(self, mean: Tensor) -> None:
+        """Make this standardised value, (F,), the zero of the model's units."""
+        raise NotImplementedError
+
     def n_outputs(self, n_features: int) -> int:
         """How many numbers a decoder emits a row."""
         return n_features

@@ -82,13 +82,15 @@ class Gaussian(Likelihood):
 
     @torch.no_grad()
     def start_noise(self, variance: Tensor) -> None:
-        """Start at these variances of the noise, (F,), in standardised units.
-
-        Below the floor of the scale it starts slightly above it.
-        """
+        """Start at these variances of the noise, (F,), or slightly above the floor."""
         variance = variance.to(self.rho.device, torch.float64)
         scale = (variance / self._unit_variance()).sqrt().clamp(min=_LEAST_START * self.floor)
         self.rho.copy_(self._rho_of(scale))
+
+    def recentre(self, mean: Tensor) -> None:
+        self.shift += self.spread * mean.to(self.shift)
+        self.low -= mean.to(self.low)
+        self.high -= mean.to(self.high)
 
     def noise_variance(self) -> Tensor:
         """Variance of each feature given z in standardised units, shape (F,)."""

@@ -2,6 +2,7 @@
 
 from .architectures import ARCHITECTURES, Architecture, MLPFactory
 from .conv import ConvDecoder, ConvEncoder
+from .linear_plus import LinearPlus
 from .mlp import ACTIVATIONS, mlp
 from .shared import Shared
 
@@ -11,6 +12,7 @@ __all__ = [
     "Architecture",
     "ConvDecoder",
     "ConvEncoder",
+    "LinearPlus",
     "MLPFactory",
     "Shared",
     "mlp",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +12,14 @@ from torch import Tensor
 from ..random import RowNoise
 
 Params = dict[str, Tensor]
+
+
+class LinearExpert(NamedTuple):
+    """Weight (n_outputs, F) and bias (n_outputs,) of an encoder, and what rows share."""
+
+    weight: Tensor
+    bias: Tensor
+    shared: Tensor | None = None
 
 
 class Family(ABC):
@@ -30,6 +38,8 @@ class Family(ABC):
     # whether KL(q || q') has a closed form, and KL(q || prior); else they are averaged over draws
     has_kl = True
     has_prior_kl = True
+    # whether an expert can say what a linear-Gaussian model says: see ``evidence``
+    has_linear_experts = False
     # whether each row has parameters of its own, so that one network may say all of them
     has_own_scale = True
 
@@ -64,6 +74,21 @@ class Family(ABC):
         masks : sequence of M bool Tensors of shape (N, F_m) or (N, 1), default=None
             The entries that each expert has read; all when None.
         """
+
+    def evidence(self, loadings: Tensor, noise: Tensor, alone: bool) -> LinearExpert:
+        """Say as an expert what x = loadings z + N(0, diag(noise)) tells of z; linear in x.
+
+        Parameters
+        ----------
+        loadings : Tensor of shape (F, D)
+        noise : Tensor of shape (F,)
+            Variances.
+        alone : bool
+            Whether the expert stands without the prior N(0, I), and must hold it.
+
+        A family with ``has_linear_experts`` has this.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def lift(self, natural: Params) -> Params:

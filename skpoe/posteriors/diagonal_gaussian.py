@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .base import Family, Params
+from .base import Family, LinearExpert, Params
 
 # exp(12) = 160,000: an expert may say a great deal, but may not overflow
 _LARGEST_LOG_PRECISION = 12.0
@@ -22,6 +22,7 @@ class DiagonalGaussian(Family):
     """
 
     name = "diagonal_gaussian"
+    has_linear_experts = True
 
     def n_outputs(self, latent_dim: int) -> int:
         return 2 * latent_dim
@@ -30,6 +31,16 @@ class DiagonalGaussian(Family):
         mean, log_precision = raw.chunk(2, dim=-1)
         precision = log_precision.clamp(-_LARGEST_LOG_PRECISION, _LARGEST_LOG_PRECISION).exp()
         return {"h": mean * precision, "precision": precision}
+
+    def evidence(self, loadings: Tensor, noise: Tensor, alone: bool) -> LinearExpert:
+        """Exact where what x tells of one variable does not depend on another; all of x shown."""
+        natural = (loadings / noise[:, None]).mT  # (D, F)
+        precision = (natural * loadings.mT).sum(-1) + (1.0 if alone else 0.0)
+        precision = precision.clamp(min=1e-6)
+        return LinearExpert(
+            torch.cat([natural / precision[:, None], torch.zeros_like(natural)]),
+            torch.cat([torch.zeros_like(precision), precision.log()]),
+        )
 
     def lift(self, natural: Params) -> Params:
         return {leaf: value[None, None] for leaf, value in natural.items()}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..random import hash_weights
 from ..subsets import codes
-from .base import Family, Params
+from .base import Family, LinearExpert, Params
 
 # up to so many patterns, one matrix product over all of them beats a gather of matrices
 _FEW_PATTERNS = 16
@@ -32,6 +32,7 @@ class FullGaussian(Family):
     """
 
     name = "full_gaussian"
+    has_linear_experts = True
     has_own_scale = False
 
     def n_outputs(self, latent_dim: int) -> int:
@@ -75,6 +76,13 @@ class FullGaussian(Family):
             "precision": torch.cat(precisions)[None],
             "which": torch.stack(which, dim=-1),
         }
+
+    def evidence(self, loadings: Tensor, noise: Tensor, alone: bool) -> LinearExpert:
+        """Exact, whatever entries are shown; :meth:`alone` adds the prior."""
+        weight = (loadings / noise[:, None]).mT
+        return LinearExpert(
+            weight, weight.new_zeros(len(weight)), loadings / noise.sqrt()[:, None]
+        )
 
     def lift(self, natural: Params) -> Params:
         return {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ..data.batch import Batch
+from ..factor_analysis import FactorAnalysis
 from ..posteriors import Family, Params
 from ..priors import Natural
 
@@ -18,6 +20,18 @@ class Strategy(nn.Module, ABC):
     family: Family
     # whether a subset may hold several modalities
     combines = True
+
+    @property
+    def has_linear_start(self) -> bool:
+        """Whether it can start at factor analysis."""
+        return False
+
+    def start_at(self, start: FactorAnalysis, widths: Sequence[int]) -> None:
+        """Start at the posteriors of a factor analysis of modalities of these widths.
+
+        Encoders must be ``nn.LinearPlus``. A strategy with ``has_linear_start`` has this.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def forward(self, batch: Batch, membership: Tensor, prior: Natural) -> Params:

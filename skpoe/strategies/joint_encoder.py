@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from ..data.batch import Batch
+from ..factor_analysis import FactorAnalysis
+from ..nn import LinearPlus
 from ..posteriors import Family, Params
 from ..priors import Natural
 from .base import Strategy, one_of
@@ -46,6 +51,20 @@ class JointEncoder(Strategy):
         self.family = family
         self.encoder = encoder
         self.shared = None if shared is None else nn.Parameter(shared)
+
+    @property
+    def has_linear_start(self) -> bool:
+        return self.family.has_linear_experts
+
+    @torch.no_grad()
+    def start_at(self, parts: Sequence[FactorAnalysis]) -> None:
+        loadings, noise = (
+            torch.cat([getattr(p, leaf) for p in parts]) for leaf in ("loadings", "noise")
+        )
+        said = self.family.evidence(loadings, noise, alone=True)
+        cast(LinearPlus, self.encoder).start(said.weight, said.bias)
+        if self.shared is not None and said.shared is not None:
+            self.shared.copy_(said.shared)
 
     def raw(self, batch: Batch, shown: Tensor) -> Tensor:
         """Apply the encoder to the entries that each subset may read, (S, N, F)."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from ..data.batch import Batch
-from ..nn.networks import Networks, networks_of
+from ..factor_analysis import FactorAnalysis
+from ..nn import LinearPlus
+from ..nn.networks import Networks, SeparateNetworks, networks_of
 from ..posteriors import Family, Params
 from ..priors import Natural
 from .base import Strategy
@@ -52,6 +55,20 @@ class ProductOfExperts(Strategy):
         self.shared = None if shared is None else nn.ParameterList(shared)
         self.prior_expert = prior_expert
         self.combines = family.has_products
+
+    @property
+    def has_linear_start(self) -> bool:
+        return self.family.has_linear_experts and isinstance(self.encoders, SeparateNetworks)
+
+    @torch.no_grad()
+    def start_at(self, parts: Sequence[FactorAnalysis]) -> None:
+        for m, part in enumerate(parts):
+            said = self.family.evidence(part.loadings, part.noise, alone=not self.prior_expert)
+            cast(LinearPlus, cast(SeparateNetworks, self.encoders)[m]).start(
+                said.weight, said.bias
+            )
+            if self.shared is not None and said.shared is not None:
+                self.shared[m].copy_(said.shared)
 
     def forward(self, batch: Batch, membership: Tensor, prior: Natural) -> Params:
         raw = self.encoders.each(batch.values)
