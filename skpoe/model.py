@@ -92,14 +92,14 @@ class MultimodalVAE(nn.Module):
 
         Its mean becomes the zero of the model's units, so batches that were read before are off.
         """
-        parts = start.split([len(likelihood.seen) for likelihood in self.likelihoods])
+        widths = [len(likelihood.seen) for likelihood in self.likelihoods]
         for likelihood, decoder, part in zip(
-            self.likelihoods, self._separate_decoders(), parts, strict=True
+            self.likelihoods, self._separate_decoders(), start.split(widths), strict=True
         ):
             likelihood.start_noise(part.noise)
             likelihood.recentre(part.mean)
-            cast(LinearPlus, decoder).start(part.loadings, torch.zeros_like(part.mean))
-        self.strategy.start_at(parts)
+            cast("LinearPlus", decoder).start(part.loadings, torch.zeros_like(part.mean))
+        self.strategy.start_at(start, widths)
 
     def posterior(
         self,

@@ -57,12 +57,9 @@ class JointEncoder(Strategy):
         return self.family.has_linear_experts
 
     @torch.no_grad()
-    def start_at(self, parts: Sequence[FactorAnalysis]) -> None:
-        loadings, noise = (
-            torch.cat([getattr(p, leaf) for p in parts]) for leaf in ("loadings", "noise")
-        )
-        said = self.family.evidence(loadings, noise, alone=True)
-        cast(LinearPlus, self.encoder).start(said.weight, said.bias)
+    def start_at(self, start: FactorAnalysis, widths: Sequence[int]) -> None:
+        said = self.family.evidence(start.loadings, start.noise, alone=True)
+        cast("LinearPlus", self.encoder).start(said.weight, said.bias)
         if self.shared is not None and said.shared is not None:
             self.shared.copy_(said.shared)
 

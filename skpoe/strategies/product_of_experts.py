@@ -61,12 +61,11 @@ class ProductOfExperts(Strategy):
         return self.family.has_linear_experts and isinstance(self.encoders, SeparateNetworks)
 
     @torch.no_grad()
-    def start_at(self, parts: Sequence[FactorAnalysis]) -> None:
-        for m, part in enumerate(parts):
+    def start_at(self, start: FactorAnalysis, widths: Sequence[int]) -> None:
+        encoders = cast("SeparateNetworks", self.encoders).networks
+        for m, part in enumerate(start.split(widths)):
             said = self.family.evidence(part.loadings, part.noise, alone=not self.prior_expert)
-            cast(LinearPlus, cast(SeparateNetworks, self.encoders)[m]).start(
-                said.weight, said.bias
-            )
+            cast("LinearPlus", encoders[m]).start(said.weight, said.bias)
             if self.shared is not None and said.shared is not None:
                 self.shared[m].copy_(said.shared)
 
