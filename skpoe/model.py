@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -65,6 +65,7 @@ class MultimodalVAE(nn.Module):
         self.decoders = networks_of(decoders)
         self.likelihoods = nn.ModuleList(likelihoods)  # type: ignore[assignment]
         self.subsets = subsets
+        self.has_started = False
 
     @property
     def latent_dim(self) -> int:
@@ -100,6 +101,17 @@ class MultimodalVAE(nn.Module):
             likelihood.recentre(part.mean)
             cast("LinearPlus", decoder).start(part.loadings, torch.zeros_like(part.mean))
         self.strategy.start_at(start, widths)
+        self.has_started = True
+
+    def started(self) -> Iterator[nn.Parameter]:
+        """Give the parameters that :meth:`start_at` has set."""
+        if not self.has_started:
+            return
+        for module in self.modules():
+            if isinstance(module, (LinearPlus, Strategy, Likelihood)):
+                yield from module.parameters(recurse=False)
+        if isinstance(shared := getattr(self.strategy, "shared", None), nn.ParameterList):
+            yield from shared.parameters()
 
     def posterior(
         self,

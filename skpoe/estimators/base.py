@@ -62,6 +62,9 @@ class BaseVAE(
 ):
     """Base of all estimators: reads data, trains, predicts. A subclass composes the model."""
 
+    # what init="auto" means
+    _auto_init = "random"
+
     @abstractmethod
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
         """Put the model and its objective together."""
@@ -286,11 +289,15 @@ class BaseVAE(
         self, source: Source, wanted: Sequence[int], *, missing_only: bool = True
     ) -> list[np.ndarray]:
         """Means of some modalities given what rows show; NaN in rows where nothing is missing."""
-        n_draws = self.n_importance_samples
+        n_draws = 1 if self.imputation == "mean" else self.n_importance_samples
 
         def means(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
             stream = noise.fold("fill")
-            posterior, z = predictive_draws(model, batch, stream, n_draws, antithetic=True)
+            if self.imputation == "mean":
+                posterior = model.posterior(batch, noise=stream).thin(MOST_COMPONENTS, stream)
+                z = posterior.centres()
+            else:
+                posterior, z = predictive_draws(model, batch, stream, n_draws, antithetic=True)
             weights = posterior.log_weights.expand(z.shape[:-1])
             if self.imputation == "importance":
                 weights = weights + importance_log_weights(model, batch, posterior, z)

@@ -20,7 +20,13 @@ _PARAMETERS = {
     "likelihood": """str, Likelihood, list or dict, {default}
         What the decoder describes: "gaussian", "bernoulli", "student_t" (for data with freak
         values), "student_t_decoder" (MIWAE's: the decoder says each scale) or an instance; or
-        one a modality.""",
+        one a modality. "auto" is "bernoulli" for zeros and ones, else "student_t".""",
+    "init": """{"auto", "factor_analysis", "random"}, {default}
+        Where training starts. "factor_analysis" adds linear parts to all networks, which start at a
+        factor analysis of the data, so that before training the model is that factor analysis, for
+        every pattern of what is missing. "auto" is "factor_analysis" in PoEVAE and MIWAE where the
+        likelihoods are "gaussian" or "student_t" and the networks are not given, and "random" in
+        estimators that follow a paper.""",
     "modalities": """dict, list or None, {default}
         How one table X is cut into modalities: name -> column names, positions or a callable on
         the DataFrame; or a list of widths. None makes one table one modality.""",

@@ -27,6 +27,7 @@ from ..random import derive_seed
 from ..threads import limit_threads
 from ..training import Plan, Record, Run, train
 from .pieces import Pieces, make_likelihoods
+from .starting import find_start, is_linear
 
 # below so many rows, those held out for validation are worth more in training
 _AUTO_EARLY_STOPPING = 2000
@@ -63,7 +64,7 @@ class Fitting:
         likelihoods = (
             list(estimator.model_.likelihoods)
             if self.goes_on
-            else make_likelihoods(estimator.likelihood, layout.names)
+            else make_likelihoods(estimator.likelihood, layout.names, source)
         )
         for rows in source.chunks():
             check_support(likelihoods, layout.names, source[rows], rows.start)
@@ -78,10 +79,9 @@ class Fitting:
                 for m, likelihood in enumerate(likelihoods):
                     likelihood.start(Chunked(source.one(m), weight))
                 seed = draw_seed(estimator.random_state)
-                model, objective = self._compose(layout, likelihoods, seed)
-                _cast(model, torch.float64 if self._is_double(source) else torch.float32)
+                model, objective = self._compose(source, weight, layout, likelihoods, seed)
             learn, watch = self._split(_rows(source, weight, model), seed)
-            plan = self._plan(seed)
+            plan = self._plan(seed, model.has_started)
             context = estimator._init_callback_context(max_subtasks=plan.n_epochs(len(learn)))
             about = {"estimator": estimator, "X": X, "y": y}
             if sample_weight is not None:
@@ -119,14 +119,25 @@ class Fitting:
         self._warn(run)
 
     def _compose(
-        self, layout: Layout, likelihoods: list[Likelihood], seed: int
+        self,
+        source: Source,
+        weight: torch.Tensor,
+        layout: Layout,
+        likelihoods: list[Likelihood],
+        seed: int,
     ) -> tuple[MultimodalVAE, Objective]:
-        """Compose a new model, in its place and precision."""
+        """Compose a new model, in its place and precision, where training starts."""
         estimator = self.estimator
-        pieces = Pieces(estimator, layout.names, layout.widths, likelihoods, seed)
+        linear = is_linear(estimator, likelihoods)
+        pieces = Pieces(
+            estimator, layout.names, layout.widths, likelihoods, seed, len(source), linear
+        )
         model, objective = estimator._compose(pieces)
         for module in (model, objective):
             module.to(device=find_device(estimator.device))
+        _cast(model, torch.float64 if self._is_double(source) else torch.float32)
+        if linear:
+            model.start_at(find_start(model, source, weight, seed))
         return model, objective
 
     def _is_double(self, source: Source) -> bool:
@@ -156,19 +167,20 @@ class Fitting:
             torch.manual_seed(seed)
             yield
 
-    def _plan(self, seed: int) -> Plan:
+    def _plan(self, seed: int, started: bool) -> Plan:
         estimator = self.estimator
         return Plan(
             max_iter=estimator.max_iter if self.n_epochs is None else self.n_epochs,
             batch_size=estimator.batch_size,
             learning_rate=self._rate,
             learning_rate_init=estimator.learning_rate_init,
-            weight_decay=estimator.weight_decay,
+            weight_decay=_decay(estimator.weight_decay, started),
             kl_warmup=estimator.kl_warmup,
             n_iter_no_change=estimator.n_iter_no_change,
             tol=estimator.tol,
             seed=seed,
             verbose=int(estimator.verbose),
+            started=started,
         )
 
     @staticmethod
@@ -250,6 +262,11 @@ def _rows(source: Source, weight: torch.Tensor, model: MultimodalVAE) -> Rows:
     fits = n_bytes <= (_HELD_FROM_ELSEWHERE if source.is_elsewhere else _HELD)
     table = Held.read(source, model.read) if fits else Streamed(source, model.read)
     return Rows(table, weight.to(device=here.device, dtype=here.dtype))
+
+
+def _decay(wanted: float | str, started: bool) -> float:
+    """Read ``weight_decay``: networks beside a linear solution are kept small."""
+    return (1.0 if started else 0.0) if isinstance(wanted, str) else float(wanted)
 
 
 def _falls(losses: list[float]) -> bool:

@@ -27,6 +27,7 @@ class SharedParameters:
     encoder: Any = None
     decoder: Any = None
     likelihood: Any = "gaussian"
+    init: str = "auto"
     modalities: Any = None
     beta: float = 1.0
     kl_warmup: int = 0
@@ -36,7 +37,7 @@ class SharedParameters:
     imputation: str = "posterior"
     learning_rate: str = "one_cycle"
     learning_rate_init: float = 3e-3
-    weight_decay: float = 0.0
+    weight_decay: float | str = 0.0
     batch_size: int | str = "auto"
     max_iter: int | str = "auto"
     early_stopping: bool | str = "auto"
@@ -60,6 +61,7 @@ class SharedParameters:
         "activation": [StrOptions(set(ACTIVATIONS))],
         "encoder": [callable, StrOptions(set(ARCHITECTURES)), Shared, Mapping, list, tuple, None],
         "decoder": [callable, StrOptions(set(ARCHITECTURES)), Shared, Mapping, list, tuple, None],
+        "init": [StrOptions({"auto", "factor_analysis", "random"})],
         "likelihood": [str, Likelihood, Mapping, list, tuple],
         "modalities": [Mapping, list, tuple, None],
         "beta": [Interval(Real, 0, None, closed="left")],
@@ -67,10 +69,10 @@ class SharedParameters:
         "likelihood_weights": ["array-like", Mapping, None],
         "n_samples": [Interval(Integral, 1, None, closed="left")],
         "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
-        "imputation": [StrOptions({"posterior", "importance"})],
+        "imputation": [StrOptions({"mean", "posterior", "importance"})],
         "learning_rate": [StrOptions({"one_cycle", "constant"})],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "early_stopping": ["boolean", StrOptions({"auto"})],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..data.source import Source
 from ..likelihoods import LIKELIHOODS, Likelihood
 from ..model import MultimodalVAE
-from ..nn import ARCHITECTURES, Shared, mlp
+from ..nn import ARCHITECTURES, LinearPlus, Shared, mlp
 from ..nn.networks import Networks, SeparateNetworks, SharedNetwork
 from ..objectives import IWAE, Objective
 from ..posteriors import DiagonalGaussian, Family, FullGaussian
@@ -21,23 +23,43 @@ from ..private import PrivateLatents
 from ..random import derive_seed
 from ..strategies import JointEncoder, ProductOfExperts, Strategy
 from ..subsets import Subsets
+from .starting import most_latent
+
+# networks beside a linear part read values clipped to so many deviations
+_REACH = 5.0
+# and in training do not see this share of their inputs
+_DROPOUT = 0.2
 
 
-def make_likelihoods(likelihood: Any, names: Sequence[str]) -> list[Likelihood]:
+def make_likelihoods(likelihood: Any, names: Sequence[str], source: Source) -> list[Likelihood]:
     """Read the ``likelihood`` parameter: one for all, or a list or dict, one a modality."""
     chosen = _per_modality(likelihood, names, "likelihood")
     made = []
-    for name, choice in zip(names, chosen, strict=True):
+    for m, (name, choice) in enumerate(zip(names, chosen, strict=True)):
+        if isinstance(choice, str) and choice == "auto":
+            choice = "bernoulli" if _is_binary(source.one(m)) else "student_t"
         if isinstance(choice, str) and choice in LIKELIHOODS:
             made.append(LIKELIHOODS[choice]())
         elif isinstance(choice, Likelihood):
             made.append(copy.deepcopy(choice))  # the caller's object is never fitted
         else:
             raise ValueError(
-                f"The likelihood of modality '{name}' must be one of {sorted(LIKELIHOODS)} or an "
+                f"The likelihood of modality '{name}' must be 'auto', one of {sorted(LIKELIHOODS)} or an "
                 f"instance of skpoe.likelihoods.Likelihood. Got {choice!r} instead."
             )
     return made
+
+
+def _is_binary(source: Source) -> bool:
+    """Whether what is observed is zeros and ones, and both of them."""
+    found = set()
+    for rows in source.chunks():
+        x = source[rows][0]
+        zero, one = x == 0, x == 1
+        if not (zero | one | np.isnan(x)).all():
+            return False
+        found |= {value for value, where in ((0, zero), (1, one)) if where.any()}
+    return len(found) == 2
 
 
 def _per_modality(parameter: Any, names: Sequence[str], what: str) -> list[Any]:
@@ -71,6 +93,9 @@ class Pieces:
     likelihoods : list of Likelihood
         Started on the data.
     seed : int
+    n_rows : int
+    linear : bool, default=False
+        Whether networks are ``LinearPlus``, to start at factor analysis.
     """
 
     def __init__(
@@ -80,7 +105,13 @@ class Pieces:
         widths: Sequence[int],
         likelihoods: list[Likelihood],
         seed: int,
+        n_rows: int,
+        linear: bool = False,
     ) -> None:
+        self.n_rows, self.linear = n_rows, linear
+        if linear:
+            for likelihood in likelihoods:
+                likelihood.reach = None
         self.names, self.widths, self.likelihoods = names, widths, likelihoods
         self.generator = torch.Generator().manual_seed(seed)
         self.seed = seed
@@ -102,7 +133,11 @@ class Pieces:
     def latent_dim(self) -> int:
         """D, with "auto" read off the data."""
         wanted = self._estimator.latent_dim
-        return min(64, -(-self.n_features // 2)) if isinstance(wanted, str) else int(wanted)
+        if not isinstance(wanted, str):
+            return int(wanted)
+        if self.linear:
+            return most_latent(self.n_rows, self.n_features)
+        return min(64, -(-self.n_features // 2))
 
     def gaussian(self, auto: str = "diag") -> Family:
         """Give the Gaussian family that ``covariance`` names."""
@@ -127,7 +162,8 @@ class Pieces:
                 f"{factory!r} instead."
             )
         n_out = family.n_outputs(self.latent_dim if size is None else size)
-        return self._network(what, factory, n_in, n_out)
+        network = self._network(what, factory, n_in, n_out)
+        return self._plus(network, self.n_features, n_out, reads=True) if self.linear else network
 
     def product(
         self, family: Family, latent_dim: int | None = None, *, prior_expert: bool = True
@@ -216,14 +252,21 @@ class Pieces:
         if isinstance(wanted, Shared):
             return self._shared(what, wanted, n_ins, n_outs)
         factories = _per_modality(wanted, self.names, what)
-        return SeparateNetworks(
-            [
-                self._network(f"{what} of modality '{name}'", factory, n_in, n_out)
-                for name, factory, n_in, n_out in zip(
-                    self.names, factories, n_ins, n_outs, strict=True
-                )
-            ]
-        )
+        made = []
+        for name, factory, n_in, n_out in zip(self.names, factories, n_ins, n_outs, strict=True):
+            network = self._network(f"{what} of modality '{name}'", factory, n_in, n_out)
+            if self.linear:
+                network = self._plus(network, n_in, n_out, reads=what == "encoder")
+            made.append(network)
+        return SeparateNetworks(made)
+
+    def _plus(self, network: nn.Module, n_in: int, n_out: int, *, reads: bool) -> nn.Module:
+        """Add the linear part that starts at factor analysis; ``reads`` says it is an encoder."""
+        if not reads:
+            return LinearPlus(n_in, n_out, network)
+        self._n_made += 1
+        seed = derive_seed(self.seed, self._n_made)
+        return LinearPlus(n_in, n_out, network, _REACH, _DROPOUT, seed)
 
     def _shared(self, what: str, wanted: Shared, n_ins: list[int], n_outs: list[int]) -> Networks:
         if len({*zip(n_ins, n_outs, strict=True)}) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..model import MultimodalVAE
 from ..objectives import AlignedELBO, Objective
@@ -61,7 +62,13 @@ class PoEVAE(BaseVAE):
     True
     """
 
+    _auto_init = "factor_analysis"
+
     latent_dim: int | str = "auto"
+    likelihood: Any = "auto"
+    activation: str = "silu"
+    imputation: str = "mean"
+    weight_decay: float | str = "auto"
     covariance: str = "auto"
     free_bits: float = 0.0
 
@@ -69,4 +76,6 @@ class PoEVAE(BaseVAE):
         family = pieces.gaussian(auto="full")
         strategy = pieces.product(family)
         model = pieces.model(strategy, StandardGaussian(pieces.latent_dim))
-        return model, pieces.objective(AlignedELBO)
+        return model, pieces.objective(
+            AlignedELBO, cross=3.0 if pieces.linear else 0.0, n_modalities=pieces.n_modalities
+        )

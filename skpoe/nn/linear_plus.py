@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..random import RowNoise
+
 
 class LinearPlus(nn.Module):
     """W x + b + network(x), where the network starts as zero.
@@ -21,6 +23,10 @@ class LinearPlus(nn.Module):
         Its last affine layer is set to zero. A linear map alone when None.
     reach : float, default=None
         The network reads values clipped to +- so much; the linear map does not.
+    dropout : float, default=0.0
+        Share of its inputs that the network does not see in training.
+    seed : int, default=0
+        Says which, with a count of the steps: no global generator is read.
 
     Examples
     --------
@@ -33,14 +39,24 @@ class LinearPlus(nn.Module):
     [[1.0, 2.0]]
     """
 
+    n_steps: Tensor
+
     def __init__(
-        self, n_in: int, n_out: int, network: nn.Module | None = None, reach: float | None = None
+        self,
+        n_in: int,
+        n_out: int,
+        network: nn.Module | None = None,
+        reach: float | None = None,
+        dropout: float = 0.0,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(n_out, n_in, dtype=torch.float32))
         self.bias = nn.Parameter(torch.zeros(n_out, dtype=torch.float32))
         self.network = network
         self.reach = reach
+        self.dropout, self.seed = dropout, seed
+        self.register_buffer("n_steps", torch.zeros((), dtype=torch.long))
         if network is not None:
             silence(network)
 
@@ -55,7 +71,17 @@ class LinearPlus(nn.Module):
         linear = F.linear(x[..., : self.weight.shape[1]], self.weight, self.bias)
         if self.network is None:
             return linear
-        return linear + self.network(x if self.reach is None else x.clamp(-self.reach, self.reach))
+        read = x if self.reach is None else x.clamp(-self.reach, self.reach)
+        if self.training and self.dropout:
+            read = read * self._kept(read)
+        return linear + self.network(read)
+
+    def _kept(self, x: Tensor) -> Tensor:
+        """Draw which inputs (N, n) are seen; those count for the others too."""
+        rows = RowNoise(self.seed, torch.arange(len(x), device=x.device))
+        uniform = rows.fold(int(self.n_steps)).uniform(event=x.shape[-1], dtype=x.dtype)
+        self.n_steps += 1
+        return (uniform > self.dropout) / (1 - self.dropout)
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data.batch import Batch
 from ..model import MultimodalVAE
@@ -56,12 +56,17 @@ class AlignedELBO(Objective):
         likelihood_weights: Sequence[float] | None = None,
         alpha: float = 1.0,
         parts: str = "split",
+        cross: float = 0.0,
+        n_modalities: int = 0,
     ) -> None:
         super().__init__(
             beta, n_samples, free_bits=free_bits, likelihood_weights=likelihood_weights
         )
         self.alpha = alpha
         self.parts = parts
+        self.cross = cross
+        if cross:
+            self.log_error = nn.Parameter(torch.full((n_modalities,), -0.15))
 
     @property
     def is_bound(self) -> bool:
@@ -75,12 +80,30 @@ class AlignedELBO(Objective):
         posterior = model.posterior(batch, torch.cat([observed[None], parts]), noise=noise)
         joint = posterior[0]
         z = joint.rsample(self.n_samples, noise.fold("latent"))
-        fit = self._fit(model, z, batch).sum(-1).mean(0)
-        value = (fit[0] - self._cost(joint.kl(z)[0], kl_weight)) * observed.any(-1)
+        if self.cross and len(parts):
+            fit, crossed = self._both(model, z, batch, parts, posterior)
+        else:
+            fit, crossed = self._fit(model, z, batch).sum(-1).mean(0)[0], 0.0
+        value = (fit - self._cost(joint.kl(z)[0], kl_weight)) * observed.any(-1) + crossed
         if not len(parts):
             return value
         apart = (joint.kl_to(posterior[1:], z) * parts.any(-1)).sum(0)
         return value - self.alpha * (apart / 2 if self.parts == "split" else apart)
+
+    def _both(self, model, z, batch, parts, posterior):
+        means = posterior.family.mean(posterior.params)[1:]  # (2, N, D)
+        fit, crossed = 0.0, 0.0
+        both = parts.any(-1).all(0)
+        for m, likelihood in enumerate(model.likelihoods):
+            side = torch.where(parts[0, :, m, None], means[1], means[0])
+            raw = model.decode(torch.cat([z[:, 0], side[None]]), m)
+            x, mask = batch.values[m], batch.masks[m]
+            fit = fit + likelihood.log_prob(x, mask, raw[:-1]).mean(0)
+            c = self.log_error[m]
+            v = 0.01 + (2 * c).exp()
+            error = -0.5 * ((x - raw[-1]).square() / v + v.log()) * mask
+            crossed = crossed + error.sum(-1)
+        return fit, 0.5 * self.cross * crossed * both
 
     def _parts(self, observed: Tensor, noise: RowNoise) -> Tensor:
         """Subsets to align, (S, N, M); empty where there is nothing to align."""

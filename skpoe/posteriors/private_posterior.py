@@ -69,6 +69,13 @@ class PrivatePosterior:
         other = draw(elsewhere, noise.fold("elsewhere"))
         return torch.where(self.reach[..., None], own, other).flatten(-2)
 
+    def centres(self) -> Tensor:
+        """Mean of w for each of the S subsets: (1, S, N, M * P)."""
+        own = self.family.mean(self.params).transpose(0, 1)  # (N, M, P)
+        elsewhere = [self.family.mean(self.family.at(p.natural())) for p in self.auxiliary]
+        other = torch.cat(elsewhere, dim=1)  # (1, M, P)
+        return torch.where(self.reach[..., None], own, other).flatten(-2)[None]
+
     def log_ratio(self, z: Tensor) -> Tensor:
         """Log of prior over posterior density of the private parts that are reached: (K, S, N)."""
         w = z[..., z.shape[-1] - self.size :].unflatten(-1, (-1, self.prior.latent_dim))

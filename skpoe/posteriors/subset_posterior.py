@@ -97,6 +97,12 @@ class SubsetPosterior:
         own = self.private.rsample(half, len(self.log_weights), noise.fold("private"), antithetic)
         return torch.cat([z, own], dim=-1)
 
+    def centres(self) -> Tensor:
+        """Mean of z under each of the S posteriors, where z lives: (1, S, N, D)."""
+        means = self.family.place(self.family.mean(self.params))
+        means = means.expand(*self.log_weights.shape, -1)[None]
+        return means if self.private is None else torch.cat([means, self.private.centres()], -1)
+
     def shared(self, z: Tensor) -> Tensor:
         """Cut z to its shared part."""
         return z if self.private is None else z[..., : z.shape[-1] - self.private.size]
