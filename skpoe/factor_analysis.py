@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .data.batch import Batch
-from .random import derive_seed, hash_weights
+from .random import hash_weights
 
 # smallest noise variance of a standardised feature: none is explained without error
 FLOOR = 0.0025
@@ -18,7 +18,6 @@ FLOOR = 0.0025
 SHRINKAGES = (0.6, 0.4, 0.2, 0.1, 0.03, 0.01, 0.0)
 # rows that a step holds at a time
 _ROWS = 1024
-_HELD_OUT = 0.2
 # held-out values count as if they were at most so far out, in deviations
 _REACH = 5.0
 
@@ -196,8 +195,8 @@ def step(model: FactorAnalysis, table: Table, shrinkage: float) -> tuple[FactorA
 
     References
     ----------
-    EM algorithms for ML factor analysis (Rubin & Thayer, 1982), equations 5 to 7; here each
-    feature is regressed on z over the rows that show it.
+    EM algorithms for ML factor analysis (Rubin & Thayer, 1982), section 2; here each feature
+    is regressed on z over the rows that show it.
     """
     n_groups, latent_dim = table.shown.shape[1], model.loadings.shape[1]
     zz = table.x.new_zeros(n_groups, latent_dim + 1, latent_dim + 1)  # of (z, 1)
@@ -289,32 +288,30 @@ def fit(
     return model, scores
 
 
-def choose(
-    table: Table, latent_dims: Sequence[int], shrinkages: Sequence[float], seed: int
-) -> tuple[int, float]:
-    """Choose the settings under which rows that were held out are likeliest.
+def choose_shrinkage(
+    kept: Table, held: Table, latent_dim: int, shrinkages: Sequence[float]
+) -> tuple[float, FactorAnalysis]:
+    """Choose the shrinkage under which held-out rows are likeliest; give that fit of the kept.
 
-    First the shrinkage, at the largest dimension; then the dimension. A fifth of the rows is held
-    out, values beyond 5 deviations cut off.
-
-    Returns
-    -------
-    latent_dim : int
-    shrinkage : float
+    Held-out values count as if they were at most 5 deviations out.
     """
-    generator = torch.Generator().manual_seed(derive_seed(seed, 3))
-    order = torch.randperm(len(table), generator=generator).to(table.x.device)
-    n_held = max(1, round(_HELD_OUT * len(table)))
-    held, kept = table.take(order[:n_held]).clipped(_REACH), table.take(order[n_held:])
-    best = (-math.inf, latent_dims[0], shrinkages[0])
+    held = held.clipped(_REACH)
+    best: tuple[float, float, FactorAnalysis] | None = None
     model: FactorAnalysis | None = None
-    for shrinkage in shrinkages if len(kept) and len(shrinkages) > 1 else ():
+    for shrinkage in shrinkages:
         # each goes on from the one before: they are close
-        model, _ = fit(kept, max(latent_dims), shrinkage, 40 if model is None else 20, 0.0, model)
-        best = max(best, (model.score(held), max(latent_dims), shrinkage))
-    shrinkage = best[2]
-    best = (-math.inf, max(latent_dims), shrinkage)
-    for latent_dim in latent_dims if len(kept) and len(latent_dims) > 1 else ():
-        model, _ = fit(kept, latent_dim, shrinkage, 40)
-        best = max(best, (model.score(held), latent_dim, shrinkage))
+        model, _ = fit(kept, latent_dim, shrinkage, 40 if model is None else 20, begin=model)
+        score = model.score(held) if len(held) else 0.0
+        if best is None or score > best[0]:
+            best = (score, shrinkage, model)
+    assert best is not None
     return best[1], best[2]
+
+
+def choose_latent_dim(
+    kept: Table, held: Table, latent_dims: Sequence[int], shrinkage: float
+) -> int:
+    """Choose the dimension under which held-out rows are likeliest."""
+    held = held.clipped(_REACH)
+    scores = [fit(kept, d, shrinkage, 40)[0].score(held) for d in latent_dims]
+    return latent_dims[scores.index(max(scores))]

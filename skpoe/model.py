@@ -73,6 +73,11 @@ class MultimodalVAE(nn.Module):
         return self.prior.latent_dim
 
     @property
+    def n_modalities(self) -> int:
+        """M."""
+        return len(self.likelihoods)
+
+    @property
     def has_linear_start(self) -> bool:
         """Whether :meth:`start_at` can be called, given ``nn.LinearPlus`` networks."""
         return (
@@ -88,7 +93,7 @@ class MultimodalVAE(nn.Module):
         return list(decoders.networks) if isinstance(decoders, SeparateNetworks) else [decoders]
 
     @torch.no_grad()
-    def start_at(self, start: FactorAnalysis) -> None:
+    def start_at(self, start: FactorAnalysis, trust: float = 1.0) -> None:
         """Start as a factor analysis of the standardised modalities.
 
         Its mean becomes the zero of the model's units, so batches that were read before are off.
@@ -100,7 +105,7 @@ class MultimodalVAE(nn.Module):
             likelihood.start_noise(part.noise)
             likelihood.recentre(part.mean)
             cast("LinearPlus", decoder).start(part.loadings, torch.zeros_like(part.mean))
-        self.strategy.start_at(start, widths)
+        self.strategy.start_at(start, widths, trust)
         self.has_started = True
 
     def started(self) -> Iterator[nn.Parameter]:

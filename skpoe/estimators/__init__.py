@@ -1,8 +1,9 @@
 """Estimators, one file each: docstring, parameters, constraints, ``_compose``."""
 
-from .base import BaseVAE
 from .crmvae import CRMVAE
 from .dmvae import DMVAE
+from .face import BaseMultimodal
+from .factor_analysis import MultimodalFactorAnalysis
 from .jmvae import JMVAE
 from .miwae import MIWAE
 from .mmvae import MMVAE
@@ -17,7 +18,7 @@ from .poevae import PoEVAE
 from .spherical_vae import SphericalVAE
 from .vaevae import VAEVAE
 
-_ALL: tuple[type[BaseVAE], ...] = (
+_ALL: tuple[type[BaseMultimodal], ...] = (
     CRMVAE,
     DMVAE,
     JMVAE,
@@ -30,6 +31,7 @@ _ALL: tuple[type[BaseVAE], ...] = (
     MoPoE,
     ModularVAE,
     PartialVAE,
+    MultimodalFactorAnalysis,
     PoEVAE,
     SphericalVAE,
     VAEVAE,
@@ -38,7 +40,7 @@ _ALL: tuple[type[BaseVAE], ...] = (
 __all__ = ["all_estimators", *(cls.__name__ for cls in _ALL)]
 
 
-def all_estimators() -> list[tuple[str, type[BaseVAE]]]:
+def all_estimators() -> list[tuple[str, type[BaseMultimodal]]]:
     """List the name and class of every estimator.
 
     Returns

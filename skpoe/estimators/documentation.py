@@ -6,7 +6,8 @@ import inspect
 
 _PARAMETERS = {
     "latent_dim": """int or "auto", {default}
-        Number of latent variables. "auto" is half the number of features, at most 64.""",
+        Number of latent variables. "auto" is half the number of features, at most 64; with a start
+        at factor analysis, the number of features less one, at most 128 and half the rows.""",
     "hidden_layer_sizes": """sequence of int, {default}
         Widths of the hidden layers of each encoder; of each decoder too.""",
     "activation": """{"relu", "silu", "tanh", "gelu", "softplus"}, {default}
@@ -22,8 +23,8 @@ _PARAMETERS = {
         values), "student_t_decoder" (MIWAE's: the decoder says each scale) or an instance; or
         one a modality. "auto" is "bernoulli" for zeros and ones, else "student_t".""",
     "init": """{"auto", "factor_analysis", "random"}, {default}
-        Where training starts. "factor_analysis" adds linear parts to all networks, which start at a
-        factor analysis of the data, so that before training the model is that factor analysis, for
+        Where training starts. "factor_analysis" adds linear parts to all networks, which start at
+        a factor analysis of the data: before training, the model is that factor analysis, for
         every pattern of what is missing. "auto" is "factor_analysis" in PoEVAE and MIWAE where the
         likelihoods are "gaussian" or "student_t" and the networks are not given, and "random" in
         estimators that follow a paper.""",
@@ -47,20 +48,37 @@ _PARAMETERS = {
     "n_importance_samples": """int, {default}
         Draws in ``score_samples``, ``predict_missing`` and ``reconstruct``; those of all
         components of a mixture together.""",
-    "imputation": """{"posterior", "importance"}, {default}
-        Whether ``predict_missing`` and ``reconstruct`` average over draws from the posterior as
-        they are, or weighted by p(x, z) / q(z | x).""",
+    "imputation": """{"mean", "posterior", "importance"}, {default}
+        Whether ``predict_missing`` and ``reconstruct`` decode the posterior mean, or average over
+        draws, as they are or weighted by p(x, z) / q(z | x).""",
     "learning_rate": """{"one_cycle", "constant"}, {default}
         Schedule: up to ``learning_rate_init`` in the first tenth of training, then down to zero;
         or constant.""",
     "learning_rate_init": """float, {default}
         Largest learning rate of AdamW.""",
-    "weight_decay": """float, {default}
-        Weight decay of AdamW.""",
+    "shrinkage": """float or "auto", {default}
+        Of the factor analysis that training starts at: what share of the data is replaced by
+        independent features. "auto" takes the one under which held-out rows are likeliest.""",
+    "trust": """float or "auto", {default}
+        Power of the experts where modalities are missing, with a start at factor analysis. "auto"
+        is 1 unless another predicts hidden modalities better on held-out rows.""",
+    "prediction_weight": """float or "auto", {default}
+        Weight in training of how well each modality is predicted from others. "auto" is 3 with a
+        start at factor analysis, else 0.""",
+    "start_weight": """float or "auto", {default}
+        How much of a start at factor analysis is kept: weights end at ``start_weight`` times the
+        start plus the rest times what training came to. "auto" finds it by training twice, first
+        without a fifth of the rows, on which it is chosen (once, with early stopping).""",
+    "weight_decay": """float or "auto", {default}
+        Weight decay of AdamW; not of what starts at factor analysis. "auto" is 1 with such a
+        start, else 0.""",
     "batch_size": """int or "auto", {default}
-        Largest number of rows in a training step. "auto" is 64 below 2,000 rows, else 128.""",
+        Largest number of rows in a training step. "auto" is 64 below 2,000 rows, else 128; 128 in any case
+        with a start at factor analysis.""",
     "max_iter": """int or "auto", {default}
-        Epochs. "auto" visits about 200,000 rows in all, in 20 to 200 epochs.""",
+        Epochs; 0 leaves the model where it starts. "auto" visits about 200,000 rows in all, in 20
+        to 200 epochs; with a start at factor analysis it is 600 steps below 1,000 rows, else
+        1,200, and at least 20 epochs.""",
     "early_stopping": """bool or "auto", {default}
         Whether to hold out rows, score the objective on them after each epoch, and end with the
         weights that scored best. With a constant learning rate, training also stops after
@@ -93,6 +111,8 @@ _ATTRIBUTES = """model_ : MultimodalVAE
         The trained torch module.
     latent_dim_ : int
         Number of latent variables.
+    auto_ : dict
+        What was used for the parameters that may be "auto".
     modality_names_ : list of str
         Names of the modalities.
     n_features_in_ : int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,11 +15,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from torch import nn
 
-from .._compat import _check_sample_weight
 from ..data.layout import Layout
-from ..data.rows import Chunked, Held, Rows, Streamed
 from ..data.source import Source
-from ..data.validation import read
 from ..likelihoods import Likelihood
 from ..model import MultimodalVAE
 from ..objectives import Objective
@@ -27,12 +24,11 @@ from ..random import derive_seed
 from ..threads import limit_threads
 from ..training import Plan, Record, Run, train
 from .pieces import Pieces, make_likelihoods
-from .starting import find_start, is_linear
+from .reading import hold, read_rows
+from .starting import LinearStart, deal, hold_out, is_linear
 
 # below so many rows, those held out for validation are worth more in training
 _AUTO_EARLY_STOPPING = 2000
-# a standardised copy of the data may take so many bytes: of data in memory, and of data on disk
-_HELD, _HELD_FROM_ELSEWHERE = 2**30, 2**25
 # below so many rows, training in float64 takes about a fifth longer (measured)
 _AUTO_DOUBLE = 1000
 
@@ -55,34 +51,35 @@ class Fitting:
         self.n_epochs = n_epochs
         # a cycle is planned for its whole length, which single epochs do not know
         self._rate = estimator.learning_rate if n_epochs is None else "constant"
+        self.linear = False
+        # what the parameters that may be "auto" came to
+        self.auto: dict[str, Any] = {}
 
     def run(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Read, compose or go on, train, and leave fitted attributes on the estimator."""
         estimator = self.estimator
-        known = estimator._layout if self.goes_on else None
-        source, layout = read(estimator, X, known)
-        likelihoods = (
-            list(estimator.model_.likelihoods)
-            if self.goes_on
-            else make_likelihoods(estimator.likelihood, layout.names, source)
+        source, layout, likelihoods, weight = read_rows(
+            estimator,
+            X,
+            sample_weight,
+            self._likelihoods,
+            estimator._layout if self.goes_on else None,
         )
-        for rows in source.chunks():
-            check_support(likelihoods, layout.names, source[rows], rows.start)
-        source, weights = _weigh(source, sample_weight)
         with limit_threads(estimator.n_threads):
-            weight = torch.from_numpy(weights)
             if self.goes_on:
                 # a copy: if training fails, the estimator keeps the model that it has
                 model, objective = copy.deepcopy((estimator.model_, estimator._objective))
-                seed = estimator._seed
+                seed, self.auto = estimator._seed, estimator.auto_
             else:
-                for m, likelihood in enumerate(likelihoods):
-                    likelihood.start(Chunked(source.one(m), weight))
                 seed = draw_seed(estimator.random_state)
-                model, objective = self._compose(source, weight, layout, likelihoods, seed)
-            learn, watch = self._split(_rows(source, weight, model), seed)
-            plan = self._plan(seed, model.has_started)
-            context = estimator._init_callback_context(max_subtasks=plan.n_epochs(len(learn)))
+                model, objective = self._compose(source, layout, likelihoods, seed)
+            learned, watched = self._split(len(source), seed)
+            start = None
+            if self.linear and not self.goes_on:
+                start = self._start(model, objective, source, weight, learned, watched, seed)
+            plan = self._plan(seed, len(learned), model.has_started)
+            rows = hold(source, weight, model)
+            context = estimator._init_callback_context(max_subtasks=plan.n_epochs(len(learned)))
             about = {"estimator": estimator, "X": X, "y": y}
             if sample_weight is not None:
                 about["metadata"] = {"sample_weight": sample_weight}
@@ -100,16 +97,20 @@ class Fitting:
 
             before = estimator._run if self.goes_on else Run()
             with self._lend_global_generator(derive_seed(seed, before.step)):
+                if start is not None:
+                    start.rehearse(plan, layout.names)
                 run = train(
                     model,
                     objective,
-                    learn,
+                    rows.take(learned),
                     plan,
                     layout.names,
-                    validation=watch,
+                    validation=None if watched is None else rows.take(watched),
                     run=before,
                     after_epoch=after_epoch,
                 )
+            if start is not None:
+                self.auto["start_weight"] = start.settle(model, rows)
         if self._rate != "constant" and not estimator.warm_start:
             run.optimizer = None  # as large as two models, and of no use any more
         fitted = self._fitted(model, objective, layout, seed, run)
@@ -118,44 +119,74 @@ class Fitting:
         context.call_on_fit_task_end(**about, reconstruction_attributes=fitted)
         self._warn(run)
 
+    def _likelihoods(self, names: Sequence[str], source: Source) -> list[Likelihood]:
+        if self.goes_on:
+            return list(self.estimator.model_.likelihoods)
+        return make_likelihoods(self.estimator.likelihood, names, source)
+
     def _compose(
-        self,
-        source: Source,
-        weight: torch.Tensor,
-        layout: Layout,
-        likelihoods: list[Likelihood],
-        seed: int,
+        self, source: Source, layout: Layout, likelihoods: list[Likelihood], seed: int
     ) -> tuple[MultimodalVAE, Objective]:
-        """Compose a new model, in its place and precision, where training starts."""
+        """Compose a new model, in its place and precision."""
         estimator = self.estimator
-        linear = is_linear(estimator, likelihoods)
+        self.linear = is_linear(estimator, likelihoods)
         pieces = Pieces(
-            estimator, layout.names, layout.widths, likelihoods, seed, len(source), linear
+            estimator, layout.names, layout.widths, likelihoods, seed, len(source), self.linear
         )
         model, objective = estimator._compose(pieces)
         for module in (model, objective):
             module.to(device=find_device(estimator.device))
-        _cast(model, torch.float64 if self._is_double(source) else torch.float32)
-        if linear:
-            model.start_at(find_start(model, source, weight, seed))
+        double = self._is_double(source)
+        _cast(model, torch.float64 if double else torch.float32)
+        self.auto = {
+            **pieces.auto,
+            "init": "factor_analysis" if self.linear else "random",
+            "latent_dim": model.latent_dim,
+            "likelihood": [likelihood.name for likelihood in likelihoods],
+            "dtype": "float64" if double else "float32",
+        }
         return model, objective
+
+    def _start(
+        self,
+        model: MultimodalVAE,
+        objective: Objective,
+        source: Source,
+        weight: torch.Tensor,
+        learned: torch.Tensor,
+        watched: torch.Tensor | None,
+        seed: int,
+    ) -> LinearStart:
+        """Start a model at a factor analysis."""
+        estimator = self.estimator
+        wanted = estimator.start_weight if self.n_epochs is None else 0.0
+        start = LinearStart(
+            model,
+            objective,
+            lambda model: hold(source, weight, model),
+            hold_out(len(source), seed) if watched is None else (learned, watched),
+            start_weight=wanted,
+            shrinkage=getattr(estimator, "shrinkage", "auto"),
+            trust=getattr(estimator, "trust", "auto"),
+            refit=watched is None,
+        )
+        self.auto |= {"shrinkage": start.shrinkage, "trust": start.trust}
+        return start
 
     def _is_double(self, source: Source) -> bool:
         small = source.dtype == np.float64 and len(source) < _AUTO_DOUBLE
         return small if self.estimator.dtype == "auto" else self.estimator.dtype == "float64"
 
-    def _split(self, rows: Rows, seed: int) -> tuple[Rows, Rows | None]:
-        """Hold rows out to validate on, if early stopping asks for it."""
-        estimator, n_rows = self.estimator, len(rows)
+    def _split(self, n_rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Deal out row numbers: those to learn from, and to validate on if that is wanted."""
+        estimator = self.estimator
         wanted = estimator.early_stopping
         if wanted == "auto":
             wanted = self.n_epochs is None and n_rows >= _AUTO_EARLY_STOPPING
+        self.auto["early_stopping"] = bool(wanted)
         if not wanted:
-            return rows, None
-        n_held = min(n_rows - 1, max(1, round(estimator.validation_fraction * n_rows)))
-        generator = torch.Generator().manual_seed(derive_seed(seed, 0))
-        order = torch.randperm(n_rows, generator=generator).to(rows.weights.device)
-        return rows.take(order[n_held:].sort().values), rows.take(order[:n_held].sort().values)
+            return torch.arange(n_rows), None
+        return deal(n_rows, estimator.validation_fraction, derive_seed(seed, 0))
 
     @contextmanager
     def _lend_global_generator(self, seed: int) -> Iterator[None]:
@@ -167,9 +198,9 @@ class Fitting:
             torch.manual_seed(seed)
             yield
 
-    def _plan(self, seed: int, started: bool) -> Plan:
+    def _plan(self, seed: int, n_rows: int, started: bool) -> Plan:
         estimator = self.estimator
-        return Plan(
+        plan = Plan(
             max_iter=estimator.max_iter if self.n_epochs is None else self.n_epochs,
             batch_size=estimator.batch_size,
             learning_rate=self._rate,
@@ -182,10 +213,15 @@ class Fitting:
             verbose=int(estimator.verbose),
             started=started,
         )
+        self.auto |= {
+            "batch_size": plan.n_batch(n_rows),
+            "max_iter": plan.n_epochs(n_rows),
+            "weight_decay": plan.weight_decay,
+        }
+        return plan
 
-    @staticmethod
     def _fitted(
-        model: MultimodalVAE, objective: Objective, layout: Layout, seed: int, run: Run
+        self, model: MultimodalVAE, objective: Objective, layout: Layout, seed: int, run: Run
     ) -> dict[str, Any]:
         """Every attribute that a fitted estimator has."""
         watched = [record["validation"] for record in run.history if "validation" in record]
@@ -193,6 +229,7 @@ class Fitting:
             "model_": model,
             "modality_names_": list(layout.names),
             "latent_dim_": model.latent_dim,
+            "auto_": self.auto,
             "history_": run.history,
             "loss_curve_": [record["loss"] for record in run.history],
             "validation_scores_": watched or None,
@@ -230,38 +267,6 @@ def _cast(model: MultimodalVAE, dtype: torch.dtype) -> None:
             part.to(dtype=dtype)
     for parameter in nn.ModuleList(model.likelihoods).parameters():
         parameter.data = parameter.data.to(dtype)
-
-
-def _weigh(source: Source, sample_weight: Any) -> tuple[Source, np.ndarray]:
-    """Leave out rows of weight zero; give the weights of the others."""
-    if sample_weight is None:
-        return source, np.ones(len(source))
-    rows = np.broadcast_to(0.0, (len(source), 1))  # scikit-learn asks for something as long as X
-    weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
-    kept = weights > 0
-    if not kept.any():
-        raise ValueError("sample_weight is zero for every row: there is nothing to learn from.")
-    return source if kept.all() else source.take(kept), weights[kept]
-
-
-def check_support(
-    likelihoods: Iterable[Likelihood],
-    names: Sequence[str],
-    arrays: Sequence[np.ndarray],
-    first_row: int,
-) -> None:
-    """Refuse values that a likelihood does not know."""
-    for likelihood, name, array in zip(likelihoods, names, arrays, strict=True):
-        likelihood.check(array, name, first_row)
-
-
-def _rows(source: Source, weight: torch.Tensor, model: MultimodalVAE) -> Rows:
-    """Hold the rows in memory, standardised, unless they take much more there than now."""
-    here = next(model.parameters())
-    n_bytes = len(source) * sum(source.widths) * here.element_size()
-    fits = n_bytes <= (_HELD_FROM_ELSEWHERE if source.is_elsewhere else _HELD)
-    table = Held.read(source, model.read) if fits else Streamed(source, model.read)
-    return Rows(table, weight.to(device=here.device, dtype=here.dtype))
 
 
 def _decay(wanted: float | str, started: bool) -> float:

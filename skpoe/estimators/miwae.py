@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .._compat import StrOptions
 from ..model import MultimodalVAE
 from ..objectives import IWAE, Objective
-from ..posteriors import DiagonalGaussian
 from ..priors import StandardGaussian
 from .base import BaseVAE
 from .documentation import documented
@@ -69,15 +67,17 @@ class MIWAE(BaseVAE):
     (20, 2)
     """
 
-    latent_dim: int | str = 10
+    _auto_init = "factor_analysis"
+
+    latent_dim: int | str = "auto"
+    covariance: str = "auto"
     gradient: str = "iwae"
-    hidden_layer_sizes: Sequence[int] = (128, 128)
-    activation: str = "tanh"
-    likelihood: Any = "student_t_decoder"
-    n_samples: int = 20
+    shrinkage: float | str = "auto"
+    activation: str = "silu"
+    likelihood: Any = "auto"
+    n_samples: int = 5
     imputation: str = "importance"
-    learning_rate: str = "constant"
-    learning_rate_init: float = 1e-3
+    weight_decay: float | str = "auto"
 
     _parameter_constraints = {
         **BaseVAE._parameter_constraints,
@@ -85,7 +85,7 @@ class MIWAE(BaseVAE):
     }
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
-        family = DiagonalGaussian()
+        family = pieces.gaussian(auto="full" if pieces.linear else "diag")
         strategy = pieces.joint(family)
         model = pieces.model(strategy, StandardGaussian(pieces.latent_dim))
         return model, pieces.objective(IWAE, gradient=self.gradient)

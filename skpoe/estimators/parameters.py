@@ -38,6 +38,7 @@ class SharedParameters:
     learning_rate: str = "one_cycle"
     learning_rate_init: float = 3e-3
     weight_decay: float | str = 0.0
+    start_weight: float | str = 0.0
     batch_size: int | str = "auto"
     max_iter: int | str = "auto"
     early_stopping: bool | str = "auto"
@@ -72,6 +73,10 @@ class SharedParameters:
         "imputation": [StrOptions({"mean", "posterior", "importance"})],
         "learning_rate": [StrOptions({"one_cycle", "constant"})],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "shrinkage": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
+        "trust": [Interval(Real, 0, 1, closed="right"), StrOptions({"auto"})],
+        "prediction_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "start_weight": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "early_stopping": ["boolean", StrOptions({"auto"})],
@@ -79,7 +84,7 @@ class SharedParameters:
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
-        "max_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "max_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "dtype": [StrOptions({"auto", "float32", "float64"})],
         "device": [str, None, torch.device],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],

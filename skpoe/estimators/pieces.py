@@ -44,8 +44,9 @@ def make_likelihoods(likelihood: Any, names: Sequence[str], source: Source) -> l
             made.append(copy.deepcopy(choice))  # the caller's object is never fitted
         else:
             raise ValueError(
-                f"The likelihood of modality '{name}' must be 'auto', one of {sorted(LIKELIHOODS)} or an "
-                f"instance of skpoe.likelihoods.Likelihood. Got {choice!r} instead."
+                f"The likelihood of modality '{name}' must be 'auto', one of "
+                f"{sorted(LIKELIHOODS)} or an instance of skpoe.likelihoods.Likelihood. Got "
+                f"{choice!r} instead."
             )
     return made
 
@@ -116,6 +117,8 @@ class Pieces:
         self.generator = torch.Generator().manual_seed(seed)
         self.seed = seed
         self._estimator = estimator
+        # what was read for parameters that may be "auto"
+        self.auto: dict[str, Any] = {}
         self._n_made = 0
         self._tied: dict[int, nn.Parameter] = {}
 
@@ -142,7 +145,7 @@ class Pieces:
     def gaussian(self, auto: str = "diag") -> Family:
         """Give the Gaussian family that ``covariance`` names."""
         wanted = self._estimator.covariance
-        covariance = auto if wanted == "auto" else wanted
+        self.auto["covariance"] = covariance = auto if wanted == "auto" else wanted
         return FullGaussian() if covariance == "full" else DiagonalGaussian()
 
     def encoders(self, family: Family, latent_dim: int | None = None) -> Networks:

@@ -69,13 +69,20 @@ class PoEVAE(BaseVAE):
     activation: str = "silu"
     imputation: str = "mean"
     weight_decay: float | str = "auto"
+    start_weight: float | str = "auto"
     covariance: str = "auto"
     free_bits: float = 0.0
+    shrinkage: float | str = "auto"
+    trust: float | str = "auto"
+    prediction_weight: float | str = "auto"
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
         family = pieces.gaussian(auto="full")
         strategy = pieces.product(family)
         model = pieces.model(strategy, StandardGaussian(pieces.latent_dim))
+        weight = self.prediction_weight
+        if isinstance(weight, str):
+            weight = pieces.auto["prediction_weight"] = 3.0 if pieces.linear else 0.0
         return model, pieces.objective(
-            AlignedELBO, cross=3.0 if pieces.linear else 0.0, n_modalities=pieces.n_modalities
+            AlignedELBO, prediction_weight=float(weight), n_modalities=pieces.n_modalities
         )

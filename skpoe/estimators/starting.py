@@ -1,22 +1,39 @@
-"""Where training starts: at random weights, or at a factor analysis of the data."""
+"""Where training starts, and how far from there it may end: random weights, or factor analysis."""
 
 from __future__ import annotations
 
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from .. import factor_analysis
-from ..data.source import Source
-from ..factor_analysis import SHRINKAGES, FactorAnalysis, Table
+from ..data.batch import Batch
+from ..data.rows import Rows
+from ..factor_analysis import SHRINKAGES, Table
 from ..likelihoods import Likelihood
+from ..metrics import importance_log_likelihood
 from ..model import MultimodalVAE
-from ..random import derive_seed
+from ..objectives import Objective
+from ..random import RowNoise, derive_seed, row_keys
+from ..training import Plan, train
 
 # rows, and numbers, that a start is read off; more change little
 _MOST_ROWS, _MOST_NUMBERS = 5000, 2**26
 _N_STEPS = 60
 _MOST_LATENT = 128
+_HELD_OUT = 0.2
+# powers of the experts of a subset that lacks modalities, and shares of the start, that are tried
+_TRUSTS = (1.0, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015)
+_START_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+# an error so much above the smallest is as good; a gain must be worth so much
+_AS_GOOD, _WORTH = 1.005, 0.02
+# to judge how likely rows are
+_N_DRAWS = 16
 
 
 def is_linear(estimator: Any, likelihoods: list[Likelihood]) -> bool:
@@ -34,13 +51,190 @@ def most_latent(n_rows: int, n_features: int) -> int:
     return max(1, min(n_features - 1, _MOST_LATENT, n_rows // 2))
 
 
-def find_start(
-    model: MultimodalVAE, source: Source, weights: torch.Tensor, seed: int
-) -> FactorAnalysis:
-    """Fit a factor analysis, with the shrinkage under which held-out rows are likeliest."""
-    n_rows = min(len(source), _MOST_ROWS, max(10, _MOST_NUMBERS // sum(source.widths)))
-    generator = torch.Generator().manual_seed(derive_seed(seed, 4))
-    rows = torch.randperm(len(source), generator=generator)[:n_rows].sort().values
-    table = Table.of(model.read(source[rows.numpy()]), weights[rows])
-    latent_dim, shrinkage = factor_analysis.choose(table, [model.latent_dim], SHRINKAGES, seed)
-    return factor_analysis.fit(table, latent_dim, shrinkage, _N_STEPS)[0].canonical()
+def deal(n_rows: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Deal out the numbers of rows: most of them, and a share, of which one row may be left."""
+    order = torch.randperm(n_rows, generator=torch.Generator().manual_seed(seed))
+    n_held = min(n_rows - 1, max(1, round(share * n_rows)))
+    return order[n_held:].sort().values, order[:n_held].sort().values
+
+
+def hold_out(n_rows: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Hold out a fifth of the rows."""
+    return deal(n_rows, _HELD_OUT, derive_seed(seed, 3))
+
+
+class LinearStart:
+    """A factor analysis that a model starts at, and what held-out rows say of it.
+
+    With a shrinkage of .2, say, a fifth of the data is replaced by independent features. It is
+    chosen by how likely held-out rows are. So is, by the error of modalities that are hidden in
+    them, how much experts are trusted where others are missing: in wide tables features say
+    the same thing many times, and a factor analysis that does not see it is too sure of itself.
+
+    Parameters
+    ----------
+    model : MultimodalVAE
+        Is started.
+    objective : Objective
+    read : callable
+        From a model to all rows, in its units.
+    split : tuple of int64 Tensors
+        Numbers of the rows that are kept, and held out.
+    start_weight, shrinkage, trust : float or "auto"
+    refit : bool
+        Whether the model will learn from the rows that are held out, too.
+    """
+
+    def __init__(
+        self,
+        model: MultimodalVAE,
+        objective: Objective,
+        read: Callable[[MultimodalVAE], Rows],
+        split: tuple[Tensor, Tensor],
+        *,
+        start_weight: float | str,
+        shrinkage: float | str,
+        trust: float | str,
+        refit: bool,
+    ) -> None:
+        self.read, self.held = read, split[1]
+        self.kept = split[0]
+        self.refit = refit
+        self.start_weight = start_weight
+        rows = read(model)
+        share = min(1.0, most_rows(rows) / len(rows))
+        first, last = (part[: math.ceil(share * len(part))] for part in split)
+        table = _table(rows, torch.cat([first, last]))
+        places = torch.arange(len(table)).split([len(first), len(last)])
+        self.shrinkage, part = factor_analysis.choose_shrinkage(
+            *(table.take(place) for place in places),
+            model.latent_dim,
+            SHRINKAGES if isinstance(shrinkage, str) else [shrinkage],
+        )
+        part = part.canonical()
+        self.trust = 1.0 if isinstance(trust, str) else float(trust)
+        tempers = trust == "auto" and model.strategy.tempers and model.n_modalities > 1
+        self.trial: tuple[MultimodalVAE, Objective] | None = None
+        if tempers or (refit and start_weight == "auto"):
+            trial, goal = copy.deepcopy((model, objective))
+            trial.start_at(part)
+            self.trial = trial, goal
+        if tempers:
+            self.trust = _choose_trust(trial, read(trial)[self.held][0])
+        if refit:
+            part = factor_analysis.fit(table, model.latent_dim, self.shrinkage, _N_STEPS)[0]
+        model.start_at(part.canonical(), self.trust)
+        self.begun = weights_of(model)
+
+    def rehearse(self, plan: Plan, names: Sequence[str]) -> None:
+        """Train on the rows that are kept, to find how much of the start to keep."""
+        if self.start_weight != "auto" or not self.refit or self.trial is None:
+            return
+        trial, objective = self.trial
+        if trial.strategy.tempers:
+            trial.strategy.trust.fill_(self.trust)
+        begun, rows = weights_of(trial), self.read(trial)
+        train(trial, objective, rows.take(self.kept), replace(plan, verbose=0), names)
+        self.start_weight = find_start_weight(trial, begun, rows[self.held][0])
+
+    def settle(self, model: MultimodalVAE, rows: Rows) -> float:
+        """Move a trained model back towards its start, as far as held-out rows say."""
+        if self.start_weight == "auto":
+            self.start_weight = find_start_weight(model, self.begun, rows[self.held][0])
+        settle(model, self.begun, float(self.start_weight))
+        return float(self.start_weight)
+
+
+def most_rows(rows: Rows) -> int:
+    """How many rows a start is read off."""
+    width = sum(value.shape[1] for value in rows[torch.arange(1)][0].values)
+    return min(_MOST_ROWS, max(10, _MOST_NUMBERS // width))
+
+
+def _table(rows: Rows, which: Tensor) -> Table:
+    batch, _, weights = rows[which.to(rows.weights.device)]
+    return Table.of(batch, weights)
+
+
+def weights_of(model: MultimodalVAE) -> dict[str, Tensor]:
+    """Copy all that a model has learned."""
+    return {name: value.detach().clone() for name, value in model.named_parameters()}
+
+
+@torch.no_grad()
+def settle(model: MultimodalVAE, begun: dict[str, Tensor], start_weight: float) -> None:
+    """Move weights back towards where they began."""
+    for name, parameter in model.named_parameters():
+        parameter.lerp_(begun[name], start_weight)
+
+
+@torch.no_grad()
+def find_start_weight(model: MultimodalVAE, begun: dict[str, Tensor], batch: Batch) -> float:
+    """Find how much of the start to keep, from 0 to 1, on rows that training did not see.
+
+    The least with which hidden modalities are predicted nearly as well as with any, and rows are
+    at least as likely as at the start.
+    """
+    ended = weights_of(model)
+    noise = RowNoise(0, row_keys(batch.values, batch.masks))
+    errors, scores = [], []
+    for start_weight in _START_WEIGHTS:
+        settle(model, ended, 1.0)
+        settle(model, begun, start_weight)
+        errors.append(float(errors_of_hidden(model, batch).mean()))
+        scores.append(importance_log_likelihood(model, batch, noise, _N_DRAWS))
+    settle(model, ended, 1.0)
+    # rows less likely than at the start are a sign of too much training; the median of them, for
+    # single rows that are far out would decide a mean
+    allowed = [
+        (start_weight, error)
+        for start_weight, error, score in zip(_START_WEIGHTS, errors, scores, strict=True)
+        if float((score - scores[-1]).median()) >= 0
+    ]
+    least = min(error for _, error in allowed)
+    return next(weight for weight, error in allowed if error <= _AS_GOOD * least)
+
+
+def _choose_trust(model: MultimodalVAE, batch: Batch) -> float:
+    tried = []
+    for trust in _TRUSTS:
+        model.strategy.trust.fill_(trust)
+        tried.append(errors_of_hidden(model, batch))
+    errors = torch.stack(tried)  # (choices, N)
+    best = int(errors.mean(-1).argmin())
+    gain = errors[0] - errors[best]
+    noise = 2 * gain.std(correction=0) / max(1, len(gain) - 1) ** 0.5
+    worth = gain.mean() > max(noise, _WORTH * errors[0].mean())  # neither luck nor a trifle
+    return _TRUSTS[best] if bool(worth) else 1.0
+
+
+@torch.no_grad()
+def errors_of_hidden(model: MultimodalVAE, batch: Batch) -> Tensor:
+    """Give the squared error of hidden entries of each row, (N,), in standardised units.
+
+    They are filled in at the posterior mean. Each modality is hidden in turn, and counts as much
+    as any other; of a single one, a third of the entries is hidden.
+    """
+    total = batch.values[0].new_zeros(len(batch))
+    for m, read, truth, scored in _hide(batch):
+        z = model.posterior(*read).centres()[0, 0]
+        likelihood = model.likelihoods[m]
+        filled = likelihood.standardise(likelihood.mean(model.decode(z, m)))
+        total += ((filled - truth).square() * scored).sum(-1) / scored.sum().clamp(min=1)
+    return total * len(batch)
+
+
+def _hide(batch: Batch) -> Iterator[tuple[int, tuple[Any, ...], Tensor, Tensor]]:
+    """For each modality: what a posterior may read, the truth, and the entries to score."""
+    n_modalities = len(batch.values)
+    if n_modalities == 1:
+        x, mask = batch.values[0], batch.masks[0].expand_as(batch.values[0])
+        rows = RowNoise(0, row_keys(batch.values, batch.masks)).fold("hide")
+        left = mask & (rows.uniform(event=x.shape[1]) > 1 / 3)
+        yield 0, (Batch([x * left], [left]),), x, mask & ~left
+        return
+    for m in range(n_modalities):
+        others = batch.observed.clone()
+        others[:, m] = False
+        scored = batch.masks[m] & others.any(-1, keepdim=True)
+        yield m, (batch, others[None]), batch.values[m], scored.expand_as(batch.values[m])

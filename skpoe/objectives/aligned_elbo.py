@@ -13,6 +13,9 @@ from ..random import RowNoise
 from ..subsets import sample_within
 from .base import Objective
 
+# of the errors that hidden modalities are predicted with: the least variance, and the start
+_LEAST_VARIANCE, _LOG_ERROR = 0.01, -0.15
+
 
 class AlignedELBO(Objective):
     r"""ELBO of all that is observed, minus the distance of subset posteriors from the joint one.
@@ -28,7 +31,16 @@ class AlignedELBO(Objective):
     .. math:: \mathrm{ELBO}(O) - \alpha \sum_{m \in O}
         \mathrm{KL}(q(z \mid x_O) \,\|\, q(z \mid x_m))
 
-    The generative model is trained by the joint term alone.
+    Of these terms the joint one alone trains the generative model. A ``prediction_weight`` gamma
+    adds how well each modality is predicted from the part of the split that it is not in, at the
+    posterior mean,
+
+    .. math:: \frac{\gamma}{2} \sum_m \log \mathcal{N}\big(x_m; \hat x_m(\mathrm{E}[z \mid
+        x_{s'}]), v_m\big), \quad s' = s \text{ or } O \setminus s, \ m \notin s'
+
+    in standardised units. The variance v_m is learned for this term alone, so errors of prediction
+    never become noise of the generative model; likelihoods without a noise of their own judge the
+    prediction themselves.
 
     Parameters
     ----------
@@ -38,6 +50,10 @@ class AlignedELBO(Objective):
         Weight of the distances.
     parts : {"split", "singles"}, default="split"
         Which posteriors are aligned.
+    prediction_weight : float, default=0.0
+        gamma; asks for ``parts="split"``.
+    n_modalities : int, default=0
+        M; needed where there is a ``prediction_weight``.
 
     References
     ----------
@@ -56,7 +72,7 @@ class AlignedELBO(Objective):
         likelihood_weights: Sequence[float] | None = None,
         alpha: float = 1.0,
         parts: str = "split",
-        cross: float = 0.0,
+        prediction_weight: float = 0.0,
         n_modalities: int = 0,
     ) -> None:
         super().__init__(
@@ -64,13 +80,14 @@ class AlignedELBO(Objective):
         )
         self.alpha = alpha
         self.parts = parts
-        self.cross = cross
-        if cross:
-            self.log_error = nn.Parameter(torch.full((n_modalities,), -0.15))
+        self.prediction_weight = prediction_weight
+        self.log_error = (
+            nn.Parameter(torch.full((n_modalities,), _LOG_ERROR)) if prediction_weight else None
+        )
 
     @property
     def is_bound(self) -> bool:
-        return self.beta >= 1.0 and self._is_plain
+        return self.beta >= 1.0 and self._is_plain and not self.prediction_weight
 
     def forward(
         self, model: MultimodalVAE, batch: Batch, noise: RowNoise, kl_weight: float = 1.0
@@ -80,30 +97,47 @@ class AlignedELBO(Objective):
         posterior = model.posterior(batch, torch.cat([observed[None], parts]), noise=noise)
         joint = posterior[0]
         z = joint.rsample(self.n_samples, noise.fold("latent"))
-        if self.cross and len(parts):
-            fit, crossed = self._both(model, z, batch, parts, posterior)
+        value = -self._cost(joint.kl(z)[0], kl_weight)
+        if self.prediction_weight and len(parts):
+            centres = posterior[1:].centres()[0]
+            fit, prediction = self._fit_and_prediction(model, batch, z, parts, centres)
+            value = value + fit + 0.5 * self.prediction_weight * prediction
         else:
-            fit, crossed = self._fit(model, z, batch).sum(-1).mean(0)[0], 0.0
-        value = (fit - self._cost(joint.kl(z)[0], kl_weight)) * observed.any(-1) + crossed
+            value = value + self._fit(model, z, batch).sum(-1).mean(0)[0]
+        value = value * observed.any(-1)
         if not len(parts):
             return value
         apart = (joint.kl_to(posterior[1:], z) * parts.any(-1)).sum(0)
         return value - self.alpha * (apart / 2 if self.parts == "split" else apart)
 
-    def _both(self, model, z, batch, parts, posterior):
-        means = posterior.family.mean(posterior.params)[1:]  # (2, N, D)
-        fit, crossed = 0.0, 0.0
-        both = parts.any(-1).all(0)
+    def _fit_and_prediction(
+        self,
+        model: MultimodalVAE,
+        batch: Batch,
+        z: Tensor,
+        parts: Tensor,
+        centres: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Log p(x | z) of draws, and the cross term; each decoder is called once.
+
+        ``centres`` (2, N, D) are the posterior means given the two parts (2, N, M).
+        """
+        fit = prediction = z.new_zeros(len(batch))
         for m, likelihood in enumerate(model.likelihoods):
-            side = torch.where(parts[0, :, m, None], means[1], means[0])
-            raw = model.decode(torch.cat([z[:, 0], side[None]]), m)
+            # a modality is predicted from the part that it is not in
+            other = torch.where(parts[0, :, m, None], centres[1], centres[0])
+            raw = model.decode(torch.cat([z[:, 0], other[None]]), m)
             x, mask = batch.values[m], batch.masks[m]
-            fit = fit + likelihood.log_prob(x, mask, raw[:-1]).mean(0)
-            c = self.log_error[m]
-            v = 0.01 + (2 * c).exp()
-            error = -0.5 * ((x - raw[-1]).square() / v + v.log()) * mask
-            crossed = crossed + error.sum(-1)
-        return fit, 0.5 * self.cross * crossed * both
+            weight = 1.0 if self.likelihood_weights is None else self.likelihood_weights[m]
+            fit = fit + weight * likelihood.log_prob(x, mask, raw[:-1]).mean(0)
+            if likelihood.has_own_noise and self.log_error is not None:
+                variance = _LEAST_VARIANCE + (2 * self.log_error[m]).exp()
+                gap = (x - raw[-1]).square() / variance + variance.log()
+                term = -0.5 * (gap * mask).sum(-1)
+            else:
+                term = likelihood.log_prob(x, mask, raw[-1])
+            prediction = prediction + weight * term
+        return fit, prediction * parts.any(-1).all(0)
 
     def _parts(self, observed: Tensor, noise: RowNoise) -> Tensor:
         """Subsets to align, (S, N, M); empty where there is nothing to align."""

@@ -116,7 +116,9 @@ class FullGaussian(Family):
 
     def product(self, experts: Params, membership: Tensor) -> Params:
         dtype = experts["h"].dtype
-        h = torch.einsum("nmd,snm->snd", experts["h"], membership.to(dtype))
+        # powers of experts may stand for membership, if rows with the same members have the same
+        powers, membership = membership.to(dtype), membership > 0
+        h = torch.einsum("nmd,snm->snd", experts["h"], powers)
         code = codes(membership)
         which = experts["which"]
         n_experts, n_precisions = which.shape[1], experts["precision"].shape[1]
@@ -125,7 +127,7 @@ class FullGaussian(Family):
         distinct, pattern = torch.unique(code, return_inverse=True)
         first = torch.empty_like(distinct)
         first[pattern.flatten()] = torch.arange(pattern.numel(), device=h.device)
-        members = membership.flatten(0, 1)[first].to(dtype)  # (U, M): any row of the pattern
+        members = powers.flatten(0, 1)[first]  # (U, M): any row of the pattern
         if n_precisions > n_experts:
             said = experts["precision"][0, which.expand(len(h[0]), -1)[first % len(h[0])]]
             precision = torch.einsum("um,umde->ude", members, said)

@@ -21,12 +21,16 @@ class Strategy(nn.Module, ABC):
     # whether a subset may hold several modalities
     combines = True
 
+    # whether it has a ``trust``, a power of the experts of subsets that lack modalities
+    tempers = False
+    trust: Tensor
+
     @property
     def has_linear_start(self) -> bool:
         """Whether it can start at factor analysis."""
         return False
 
-    def start_at(self, start: FactorAnalysis, widths: Sequence[int]) -> None:
+    def start_at(self, start: FactorAnalysis, widths: Sequence[int], trust: float = 1.0) -> None:
         """Start at the posteriors of a factor analysis of modalities of these widths.
 
         Encoders must be ``nn.LinearPlus``. A strategy with ``has_linear_start`` has this.

@@ -57,7 +57,7 @@ class JointEncoder(Strategy):
         return self.family.has_linear_experts
 
     @torch.no_grad()
-    def start_at(self, start: FactorAnalysis, widths: Sequence[int]) -> None:
+    def start_at(self, start: FactorAnalysis, widths: Sequence[int], trust: float = 1.0) -> None:
         said = self.family.evidence(start.loadings, start.noise, alone=True)
         cast("LinearPlus", self.encoder).start(said.weight, said.bias)
         if self.shared is not None and said.shared is not None:

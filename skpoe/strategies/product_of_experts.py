@@ -41,6 +41,9 @@ class ProductOfExperts(Strategy):
     https://arxiv.org/abs/1802.05335, section 2.1.
     """
 
+    tempers = True
+    trust: Tensor
+
     def __init__(
         self,
         family: Family,
@@ -55,13 +58,15 @@ class ProductOfExperts(Strategy):
         self.shared = None if shared is None else nn.ParameterList(shared)
         self.prior_expert = prior_expert
         self.combines = family.has_products
+        self.register_buffer("trust", torch.ones(()))
 
     @property
     def has_linear_start(self) -> bool:
         return self.family.has_linear_experts and isinstance(self.encoders, SeparateNetworks)
 
     @torch.no_grad()
-    def start_at(self, start: FactorAnalysis, widths: Sequence[int]) -> None:
+    def start_at(self, start: FactorAnalysis, widths: Sequence[int], trust: float = 1.0) -> None:
+        self.trust.fill_(trust)
         encoders = cast("SeparateNetworks", self.encoders).networks
         for m, part in enumerate(start.split(widths)):
             said = self.family.evidence(part.loadings, part.noise, alone=not self.prior_expert)
@@ -77,6 +82,10 @@ class ProductOfExperts(Strategy):
             experts = self.family.alone(experts, prior)
         experts = self.family.append(experts, self.family.lift(prior))
         with_prior = ~membership.any(-1, keepdim=True) | self.prior_expert
+        if self.has_linear_start:
+            lacking = ~membership.all(-1, keepdim=True)
+            powers = torch.where(lacking, self.trust.to(raw.dtype), 1.0) * membership
+            return self.family.product(experts, torch.cat([powers, with_prior.to(powers)], -1))
         return self.family.product(experts, torch.cat([membership, with_prior], dim=-1))
 
 

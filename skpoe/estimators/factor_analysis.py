@@ -1,0 +1,246 @@
+"""Factor analysis of several modalities, the linear model that all others must beat."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+
+from .. import factor_analysis as em
+from .._compat import Interval
+from ..data.batch import Batch
+from ..factor_analysis import FactorAnalysis, Table
+from ..likelihoods import Gaussian
+from ..model import MultimodalVAE
+from ..nn import LinearPlus
+from ..posteriors import FullGaussian
+from ..priors import StandardGaussian
+from ..strategies import ProductOfExperts
+from ..subsets import Subsets
+from ..threads import limit_threads
+from .documentation import documented
+from .face import BaseMultimodal
+from .fitting import draw_seed, find_device
+from .parameters import SharedParameters
+from .reading import read_rows
+from .starting import hold_out, most_latent
+
+_SHARED = (
+    "latent_dim",
+    "shrinkage",
+    "modalities",
+    "device",
+    "n_threads",
+    "verbose",
+    "random_state",
+)
+
+
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class MultimodalFactorAnalysis(BaseMultimodal):
+    r"""Factor analysis of tables with holes, by expectation-maximisation; all answers are exact.
+
+    .. math:: x_m = \mu_m + W_m z + \epsilon_m, \quad z \sim \mathcal{N}(0, I), \quad
+        \epsilon_m \sim \mathcal{N}(0, \mathrm{diag}(\psi_m))
+
+    One table or several modalities, any pattern of missing entries. It is what a
+    product-of-experts VAE with a full covariance is when its networks are linear, has the same
+    methods, and is where ``PoEVAE`` and ``MIWAE`` start. ``score_samples`` is the log-likelihood
+    itself, not a bound.
+
+    Latent variables are turned so that given all of x they are independent, the best known first.
+
+    Parameters
+    ----------
+    latent_dim : int or "auto", default="auto"
+        Number of factors. "auto" tries 1, 2, 4 and so on up to the number of features less one,
+        half the number of rows and 128, and takes that under which held-out rows are likeliest.
+    shrinkage : float or "auto", default="auto"
+        Share rho of the data, from 0 to below 1, that independent features with the same variances
+        stand for: the covariance S becomes (1 - rho) S + rho diag(S). "auto" takes the one of 0,
+        .01, .03, .1, .2, .4 and .6 under which held-out rows are likeliest.
+    max_iter : int, default=500
+        Most steps of expectation-maximisation.
+    tol : float, default=1e-3
+        Smallest gain of a step, nats per sample.
+    %(parameters)s
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (latent_dim_, n_features_in_)
+        Loadings W in the data's units, the features of all modalities side by side.
+    mean_ : ndarray of shape (n_features_in_,)
+    noise_variance_ : ndarray of shape (n_features_in_,)
+        At least .0025 times the variance of the feature.
+    shrinkage_ : float
+        The one that was used.
+    loglike_ : list of float
+        Mean log-likelihood before each step, nats per sample.
+    n_iter_ : int
+        Number of steps.
+    model_ : MultimodalVAE
+        The same model as a torch module.
+    latent_dim_ : int
+        Number of factors.
+    modality_names_ : list of str
+        Names of the modalities.
+    n_features_in_ : int
+        Number of features of all modalities together.
+    feature_names_in_ : ndarray of str
+        Column names, when X was one DataFrame.
+
+    See Also
+    --------
+    PoEVAE : Starts here, and goes on with networks.
+
+    References
+    ----------
+    EM algorithms for ML factor analysis (Rubin & Thayer, 1982), Psychometrika 47, section 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skpoe import MultimodalFactorAnalysis
+    >>> rng = np.random.default_rng(0)
+    >>> z = rng.normal(size=(60, 1))
+    >>> rna, protein = z + 0.1 * rng.normal(size=(60, 4)), -z + 0.1 * rng.normal(size=(60, 2))
+    >>> protein[:20] = np.nan
+    >>> fa = MultimodalFactorAnalysis(latent_dim=1).fit([rna, protein])
+    >>> filled = fa.predict_missing([rna, protein])
+    >>> bool(np.corrcoef(filled[1][:20, 0], -z[:20, 0])[0, 1] > 0.9)
+    True
+    """
+
+    latent_dim: int | str = "auto"
+    shrinkage: float | str = "auto"
+    max_iter: int = 500
+    tol: float = 1e-3
+    modalities: Any = None
+    device: Any = None
+    n_threads: int | None = None
+    verbose: int = 0
+    random_state: Any = 0
+
+    _parameter_constraints = {
+        **{name: SharedParameters._parameter_constraints[name] for name in _SHARED},
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def _train(self, X, y, sample_weight):
+        source, layout, likelihoods, weight = read_rows(
+            self, X, sample_weight, lambda names, source: [Gaussian(reach=math.inf) for _ in names]
+        )
+        seed = draw_seed(self.random_state)
+        with limit_threads(self.n_threads), torch.no_grad():
+            raw = Batch.from_arrays(source[:]).only([x.seen for x in likelihoods])
+            batch = raw.map([x.standardise for x in likelihoods]).to(find_device(self.device))
+            table = Table.of(batch, weight)
+            latent_dim, shrinkage = self._choose(table, seed)
+            fitted, scores = em.fit(table, latent_dim, shrinkage, self.max_iter, self.tol)
+            fitted = fitted.canonical()
+            model = linear_model(fitted, likelihoods).to(find_device(self.device))
+        if (
+            len(scores) == self.max_iter
+            and scores[-1] - scores[-2 if len(scores) > 1 else -1] > self.tol
+        ):
+            warnings.warn(
+                f"The log-likelihood of {type(self).__name__} was still rising by more than "
+                f"tol={self.tol} a step when max_iter={self.max_iter} steps were over. Increase "
+                "max_iter.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        if self.verbose:
+            sys.stdout.write(f"{len(scores)} steps, {scores[-1]:.4f} nats a row\n")
+        spread = np.concatenate([x.spread.cpu().numpy() for x in likelihoods])
+        self.model_ = model
+        self.modality_names_ = list(layout.names)
+        self.latent_dim_ = self._n_features_out = latent_dim
+        self.components_ = (fitted.loadings.cpu().numpy() * spread[:, None]).T
+        self.mean_ = np.concatenate([x.shift.cpu().numpy() for x in likelihoods])
+        self.noise_variance_ = fitted.noise.cpu().numpy() * spread**2
+        self.shrinkage_ = shrinkage
+        self.loglike_ = scores
+        self.n_iter_ = len(scores)
+        self._layout, self._seed = layout, seed
+
+    def _choose(self, table: Table, seed: int) -> tuple[int, float]:
+        most = most_latent(len(table), table.x.shape[1])
+        dims = powers_up_to(most) if self.latent_dim == "auto" else [int(self.latent_dim)]
+        kept, held = (table.take(rows.to(table.x.device)) for rows in hold_out(len(table), seed))
+        shrinkage = self.shrinkage
+        if shrinkage == "auto":
+            shrinkage, _ = em.choose_shrinkage(kept, held, dims[-1], em.SHRINKAGES)
+        if len(dims) == 1 or not len(held):
+            return dims[-1], float(shrinkage)
+        return em.choose_latent_dim(kept, held, dims, shrinkage), float(shrinkage)
+
+    def get_covariance(self):
+        """Give the covariance of x under the model, the features of all modalities side by side.
+
+        Returns
+        -------
+        covariance : ndarray of shape (n_features_in_, n_features_in_)
+        """
+        return self.components_.T @ self.components_ + np.diag(self.noise_variance_)
+
+    def conditional_covariance(self, X):
+        """Give the covariance of what each row lacks given what it shows.
+
+        Parameters
+        ----------
+        X : list, tuple or dict of tables; Modalities; array or DataFrame
+            As in ``fit``; any entry may be NaN, and a whole modality None.
+
+        Returns
+        -------
+        covariances : list of ndarray of shape (n_missing, n_missing)
+            One a row, noise included, in the order of the features of all modalities side by side.
+            Rows that show the same entries share one array.
+        """
+        source = self._read(X)
+        known: dict[bytes, np.ndarray] = {}
+        W, covariances = self.components_.T, []
+        for rows in source.chunks():
+            for missing in np.isnan(np.concatenate(source[rows], axis=1)):
+                key = missing.tobytes()
+                if key not in known:
+                    W_o, noise_o = W[~missing], self.noise_variance_[~missing]
+                    precision = np.eye(self.latent_dim_) + W_o.T @ (W_o / noise_o[:, None])
+                    spread = W[missing] @ np.linalg.solve(precision, W[missing].T)
+                    known[key] = spread + np.diag(self.noise_variance_[missing])
+                covariances.append(known[key])
+        return covariances
+
+
+def settled(scores: list[float], tol: float) -> bool:
+    """Whether the last step gained less than ``tol``."""
+    return len(scores) > 1 and scores[-1] - scores[-2] < tol
+
+
+def powers_up_to(most: int) -> list[int]:
+    """1, 2, 4, ... and ``most``."""
+    return [*(2**k for k in range(most.bit_length()) if 2**k < most), most]
+
+
+def linear_model(fitted: FactorAnalysis, likelihoods: list[Gaussian]) -> MultimodalVAE:
+    """Write a factor analysis of standardised modalities as a model of the library."""
+    widths, latent_dim = [len(x.seen) for x in likelihoods], fitted.loadings.shape[1]
+    encoders = [LinearPlus(width, latent_dim) for width in widths]
+    decoders = [LinearPlus(latent_dim, width) for width in widths]
+    family = FullGaussian()
+    shared = [family.shared(width, latent_dim) for width in widths]
+    strategy = ProductOfExperts(family, encoders, shared=shared)
+    prior, subsets = StandardGaussian(latent_dim), Subsets.full(len(widths))
+    model = MultimodalVAE(strategy, prior, decoders, likelihoods, subsets).double()
+    model.start_at(fitted)
+    return model.eval()

@@ -1,0 +1,82 @@
+"""From what ``fit`` was given to rows that training visits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from .._compat import _check_sample_weight
+from ..data.layout import Layout
+from ..data.rows import Chunked, Held, Rows, Streamed
+from ..data.source import Source
+from ..data.validation import read
+from ..likelihoods import Likelihood
+from ..model import MultimodalVAE
+from ..threads import limit_threads
+
+# a standardised copy of the data may take so many bytes: of data in memory, and of data on disk
+_HELD, _HELD_FROM_ELSEWHERE = 2**30, 2**25
+
+
+def read_rows(
+    estimator: Any,
+    X: Any,
+    sample_weight: Any,
+    make: Callable[[Sequence[str], Source], list[Any]],
+    known: Layout | None = None,
+) -> tuple[Source, Layout, list[Any], torch.Tensor]:
+    """Read and check training data; start likelihoods on them, unless their layout is known.
+
+    Returns
+    -------
+    source : Source
+        Without the rows of weight zero.
+    layout : Layout
+    likelihoods : list of Likelihood
+    weight : Tensor of shape (N,)
+    """
+    source, layout = read(estimator, X, known)
+    likelihoods = make(layout.names, source)
+    for rows in source.chunks():
+        check_support(likelihoods, layout.names, source[rows], rows.start)
+    source, weights = _weigh(source, sample_weight)
+    weight = torch.from_numpy(weights)
+    with limit_threads(estimator.n_threads):
+        for m, likelihood in enumerate(likelihoods if known is None else ()):
+            likelihood.start(Chunked(source.one(m), weight))
+    return source, layout, likelihoods, weight
+
+
+def _weigh(source: Source, sample_weight: Any) -> tuple[Source, np.ndarray]:
+    """Leave out rows of weight zero; give the weights of the others."""
+    if sample_weight is None:
+        return source, np.ones(len(source))
+    rows = np.broadcast_to(0.0, (len(source), 1))  # scikit-learn asks for something as long as X
+    weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+    kept = weights > 0
+    if not kept.any():
+        raise ValueError("sample_weight is zero for every row: there is nothing to learn from.")
+    return source if kept.all() else source.take(kept), weights[kept]
+
+
+def check_support(
+    likelihoods: Iterable[Likelihood],
+    names: Sequence[str],
+    arrays: Sequence[np.ndarray],
+    first_row: int,
+) -> None:
+    """Refuse values that a likelihood does not know."""
+    for likelihood, name, array in zip(likelihoods, names, arrays, strict=True):
+        likelihood.check(array, name, first_row)
+
+
+def hold(source: Source, weight: torch.Tensor, model: MultimodalVAE) -> Rows:
+    """Hold the rows in memory, standardised, unless they take much more there than now."""
+    here = next(model.parameters())
+    n_bytes = len(source) * sum(source.widths) * here.element_size()
+    fits = n_bytes <= (_HELD_FROM_ELSEWHERE if source.is_elsewhere else _HELD)
+    table = Held.read(source, model.read) if fits else Streamed(source, model.read)
+    return Rows(table, weight.to(device=here.device, dtype=here.dtype))
