@@ -73,8 +73,8 @@ _PARAMETERS = {
         Weight decay of AdamW; not of what starts at factor analysis. "auto" is 1 with such a
         start, else 0.""",
     "batch_size": """int or "auto", {default}
-        Largest number of rows in a training step. "auto" is 64 below 2,000 rows, else 128; 128 in any case
-        with a start at factor analysis.""",
+        Largest number of rows in a training step. "auto" is 64 below 2,000 rows, else 128; with a
+        start at factor analysis always 128.""",
     "max_iter": """int or "auto", {default}
         Epochs; 0 leaves the model where it starts. "auto" visits about 200,000 rows in all, in 20
         to 200 epochs; with a start at factor analysis it is 600 steps below 1,000 rows, else

@@ -134,6 +134,13 @@ class Fitting:
             estimator, layout.names, layout.widths, likelihoods, seed, len(source), self.linear
         )
         model, objective = estimator._compose(pieces)
+        if self.linear and not model.has_linear_start:
+            raise ValueError(
+                "init='factor_analysis' is for products and joint encoders of Gaussian experts, "
+                "with a standard Gaussian prior, a network for each modality, and likelihoods "
+                f"'gaussian' or 'student_t'. This {type(estimator).__name__} has others: take "
+                "init='random'."
+            )
         for module in (model, objective):
             module.to(device=find_device(estimator.device))
         double = self._is_double(source)

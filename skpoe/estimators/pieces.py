@@ -166,7 +166,9 @@ class Pieces:
             )
         n_out = family.n_outputs(self.latent_dim if size is None else size)
         network = self._network(what, factory, n_in, n_out)
-        return self._plus(network, self.n_features, n_out, reads=True) if self.linear else network
+        if not self.linear:
+            return network
+        return self._plus(what, network, self.n_features, n_out, n_read=n_in, reads=True)
 
     def product(
         self, family: Family, latent_dim: int | None = None, *, prior_expert: bool = True
@@ -257,19 +259,35 @@ class Pieces:
         factories = _per_modality(wanted, self.names, what)
         made = []
         for name, factory, n_in, n_out in zip(self.names, factories, n_ins, n_outs, strict=True):
-            network = self._network(f"{what} of modality '{name}'", factory, n_in, n_out)
+            label = f"{what} of modality '{name}'"
+            network = self._network(label, factory, n_in, n_out)
             if self.linear:
-                network = self._plus(network, n_in, n_out, reads=what == "encoder")
+                network = self._plus(label, network, n_in, n_out, reads=what == "encoder")
             made.append(network)
         return SeparateNetworks(made)
 
-    def _plus(self, network: nn.Module, n_in: int, n_out: int, *, reads: bool) -> nn.Module:
+    def _plus(
+        self,
+        what: str,
+        network: nn.Module,
+        n_in: int,
+        n_out: int,
+        *,
+        n_read: int | None = None,
+        reads: bool,
+    ) -> nn.Module:
         """Add the linear part that starts at factor analysis; ``reads`` says it is an encoder."""
-        if not reads:
-            return LinearPlus(n_in, n_out, network)
         self._n_made += 1
-        seed = derive_seed(self.seed, self._n_made)
-        return LinearPlus(n_in, n_out, network, _REACH, _DROPOUT, seed)
+        how = (_REACH, _DROPOUT, derive_seed(self.seed, self._n_made)) if reads else ()
+        both = LinearPlus(n_in, n_out, network, *how)
+        with torch.no_grad():
+            ones = torch.ones(2, n_in if n_read is None else n_read, dtype=_dtype_of(network))
+            if network.eval()(ones).any():
+                raise ValueError(
+                    f"The {what} does not end with a linear layer or a convolution, so it cannot "
+                    "start at zero beside factor analysis. Let it, or take init='random'."
+                )
+        return both
 
     def _shared(self, what: str, wanted: Shared, n_ins: list[int], n_outs: list[int]) -> Networks:
         if len({*zip(n_ins, n_outs, strict=True)}) > 1:

@@ -87,7 +87,6 @@ class LinearPlus(nn.Module):
 @torch.no_grad()
 def silence(network: nn.Module) -> None:
     """Set the last layer that has weights to zero, which must be what the network ends with."""
-    with_weights = (m for m in network.modules() if next(m.parameters(False), None) is not None)
-    *_, last = with_weights
-    for parameter in last.parameters():
+    with_weights = [m for m in network.modules() if next(m.parameters(False), None) is not None]
+    for parameter in with_weights[-1].parameters() if with_weights else ():
         parameter.zero_()
