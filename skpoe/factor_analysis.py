@@ -20,6 +20,8 @@ SHRINKAGES = (0.6, 0.4, 0.2, 0.1, 0.03, 0.01, 0.0)
 _ROWS = 1024
 # held-out values count as if they were at most so far out, in deviations
 _REACH = 5.0
+# steps to tell settings apart, and the gain of a step, nats per row, that ends them
+_N_TRIED, _CLOSE = 40, 1e-2
 
 
 class Table:
@@ -300,7 +302,7 @@ def choose_shrinkage(
     model: FactorAnalysis | None = None
     for shrinkage in shrinkages:
         # each goes on from the one before: they are close
-        model, _ = fit(kept, latent_dim, shrinkage, 40 if model is None else 20, begin=model)
+        model, _ = fit(kept, latent_dim, shrinkage, _N_TRIED, _CLOSE, begin=model)
         score = model.score(held) if len(held) else 0.0
         if best is None or score > best[0]:
             best = (score, shrinkage, model)
@@ -313,5 +315,5 @@ def choose_latent_dim(
 ) -> int:
     """Choose the dimension under which held-out rows are likeliest."""
     held = held.clipped(_REACH)
-    scores = [fit(kept, d, shrinkage, 40)[0].score(held) for d in latent_dims]
+    scores = [fit(kept, d, shrinkage, _N_TRIED, _CLOSE)[0].score(held) for d in latent_dims]
     return latent_dims[scores.index(max(scores))]

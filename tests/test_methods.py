@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from linear_gaussian import LinearGaussian
-from small import FAST, small
+from small import FAST, VAES, small
 
 from skpoe import (
     JMVAE,
@@ -21,7 +21,6 @@ from skpoe import (
     PartialVAE,
     PoEVAE,
     SphericalVAE,
-    all_estimators,
 )
 from skpoe.model import MultimodalVAE
 from skpoe.nn import Shared
@@ -72,8 +71,8 @@ def test_importance_weights_change_nothing_where_the_posterior_is_exact(world):
         np.testing.assert_allclose(filled[m], world.conditional_mean(m, (1,)), atol=1e-9)
 
 
-@pytest.mark.parametrize(("name", "cls"), all_estimators())
-def test_every_estimator_offers_importance_weighted_imputation(name, cls):
+@pytest.mark.parametrize("cls", VAES)
+def test_every_estimator_offers_importance_weighted_imputation(cls):
     X = columns(2, width=2)
     est = small(cls, **FAST, imputation="importance").fit(X)
     assert all(np.isfinite(x).all() for x in est.predict_missing(X))

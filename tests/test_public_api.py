@@ -5,6 +5,7 @@ import inspect
 
 import pytest
 from numpydoc.docscrape import ClassDoc
+from small import VAES
 
 import skpoe
 import skpoe.datasets
@@ -12,7 +13,7 @@ import skpoe.model_selection
 import skpoe.nn
 import skpoe.scorers
 from skpoe import all_estimators
-from skpoe.estimators import BaseVAE
+from skpoe.estimators.base import BaseVAE
 
 PUBLIC = [
     (name, getattr(module, name))
@@ -70,7 +71,7 @@ def test_shared_parameters_have_one_text_and_one_constraint():
     shared = inspect.signature(BaseVAE).parameters
     for cls, name, _, kind, text in parameters():
         constraint = constraints.setdefault(name, cls._parameter_constraints[name])
-        if name in shared:
+        if name in shared and cls in VAES:  # factor analysis has other steps and tolerances
             kind = kind.split(", default=")[0]
             assert first.setdefault(name, (kind, text)) == (kind, text), (name, cls)
             assert cls._parameter_constraints[name] == constraint, (name, cls)
@@ -78,27 +79,20 @@ def test_shared_parameters_have_one_text_and_one_constraint():
 
 # what papers say, or what a method needs; every other default is the library's
 OWN_DEFAULTS = {
-    "MIWAE": {
-        "hidden_layer_sizes",
-        "activation",
-        "likelihood",
-        "n_samples",
-        "imputation",
-        "learning_rate",
-        "learning_rate_init",
-    },
+    "MIWAE": {"activation", "likelihood", "n_samples", "imputation", "weight_decay"},
     "MMVAE": {"n_samples"},
     "MMVAEPlus": {"n_samples"},
     "PartialVAE": {"hidden_layer_sizes"},
+    "PoEVAE": {"activation", "likelihood", "imputation", "weight_decay", "start_weight"},
 }
 
 
 def test_estimators_that_follow_a_paper_say_where_their_defaults_differ():
     shared = inspect.signature(BaseVAE).parameters
-    for cls_name, cls in all_estimators():
+    for cls in VAES:
         mine = inspect.signature(cls).parameters
         differ = {name for name in shared if mine[name].default != shared[name].default}
-        assert differ == OWN_DEFAULTS.get(cls_name, set())
+        assert differ == OWN_DEFAULTS.get(cls.__name__, set())
 
 
 @pytest.mark.parametrize("cls", [cls for _, cls in all_estimators()])
@@ -107,6 +101,6 @@ def test_fitted_attributes_are_documented(cls):
     import pandas as pd
 
     X = pd.DataFrame(np.eye(4, 3), columns=["a", "b", "c"])
-    est = cls(max_iter=1).fit(X)
+    est = cls(max_iter=2).fit(X)
     fitted = {name for name in vars(est) if name.endswith("_") and not name.startswith("_")}
     assert fitted == {attribute.name for attribute in ClassDoc(cls)["Attributes"]}
