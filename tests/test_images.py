@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skpoe import MVAE, Modalities, PerModality
 from skpoe.datasets import drop_entries, drop_modalities
-from skpoe.estimators import fitting
+from skpoe.estimators import reading
 from skpoe.model_selection import MissingnessSplit
 from skpoe.scorers import CrossModal
 
@@ -250,7 +250,7 @@ def test_frames_beside_images_keep_their_labels(X):
 @pytest.mark.parametrize("form", ["memory map", "h5py", "zarr"])
 def test_images_on_disk_are_streamed(X, form, tmp_path, monkeypatch):
     held = fast().fit(X)
-    monkeypatch.setattr(fitting, "_HELD_FROM_ELSEWHERE", 0)
+    monkeypatch.setattr(reading, "_HELD_FROM_ELSEWHERE", 0)
     M = Modalities({**X, "image": FORMS[form](X["image"], tmp_path)})
     rows = np.random.default_rng(1).permutation(N_ROWS)
     streamed = fast().fit(M[rows][np.argsort(rows)])

@@ -62,7 +62,10 @@ def check_mean(world, model, objective, expected, repeats=400, limit=5.0):
 
 
 class Formula:
-    """Objectives in closed form, for products of exact experts with or without the prior."""
+    """Objectives in closed form, for products of exact experts.
+
+    Without the prior as one more expert, each of them holds it.
+    """
 
     def __init__(self, world, prior_expert=True, beta=1.0, free_bits=0.0, weights=(1, 1, 1)):
         self.world, self.prior_expert = world, prior_expert
@@ -73,7 +76,8 @@ class Formula:
         if not s:
             return np.zeros((world.n, world.latent_dim)), eye
         W, b, s2, x = world.stacked(s)
-        covariance = np.linalg.inv(self.prior_expert * eye + W.T @ (W / s2[:, None]))
+        n_priors = 1 if self.prior_expert else len(s)
+        covariance = np.linalg.inv(n_priors * eye + W.T @ (W / s2[:, None]))
         return (x - b) / s2 @ W @ covariance, covariance
 
     def fit(self, m, s):

@@ -13,7 +13,7 @@ from small import FAST, KINDS, small
 from skpoe import MVAE, Modalities, PerModality, PoEVAE
 from skpoe.data import tables
 from skpoe.data.rows import Streamed
-from skpoe.estimators import fitting
+from skpoe.estimators import reading
 
 
 def dense():
@@ -130,8 +130,8 @@ def test_streaming_changes_no_number(make, form, early_stopping, monkeypatch):
     est = PoEVAE(**FAST, batch_size=16, early_stopping=early_stopping)
     held = est.fit(X[rows], sample_weight=weights).transform(X)
     streams = []
-    monkeypatch.setattr(fitting, "_HELD_FROM_ELSEWHERE", 0)
-    monkeypatch.setattr(fitting, "Streamed", lambda *what: streams.append(what) or Streamed(*what))
+    monkeypatch.setattr(reading, "_HELD_FROM_ELSEWHERE", 0)
+    monkeypatch.setattr(reading, "Streamed", lambda *what: streams.append(what) or Streamed(*what))
     same = beside(make(form))
     streamed = est.fit(same[rows], sample_weight=weights).transform(same)
     assert len(streams) == 1
