@@ -12,8 +12,9 @@ from torch import Tensor
 from .data.batch import Batch
 from .random import hash_weights
 
-# smallest noise variance of a standardised feature: none is explained without error
-FLOOR = 0.0025
+# smallest noise variance of a standardised feature: none is explained without error; no less than
+# likelihoods.Gaussian can start at, or a model would not be the factor analysis that it starts at
+FLOOR = 0.00276
 # shares of independence that are tried
 SHRINKAGES = (0.6, 0.4, 0.2, 0.1, 0.03, 0.01, 0.0)
 # rows that a step holds at a time

@@ -105,7 +105,9 @@ class MultimodalVAE(nn.Module):
             likelihood.start_noise(part.noise)
             likelihood.recentre(part.mean)
             cast("LinearPlus", decoder).start(part.loadings, torch.zeros_like(part.mean))
-        self.strategy.start_at(start, widths, trust)
+        # a likelihood may have a larger floor: posteriors must be those of the noise that it has
+        noise = torch.cat([likelihood.noise_variance() for likelihood in self.likelihoods])
+        self.strategy.start_at(replace(start, noise=noise.to(start.noise)), widths, trust)
         self.has_started = True
 
     def started(self) -> Iterator[nn.Parameter]:

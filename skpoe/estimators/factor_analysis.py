@@ -79,7 +79,7 @@ class MultimodalFactorAnalysis(BaseMultimodal):
         Loadings W in the data's units, the features of all modalities side by side.
     mean_ : ndarray of shape (n_features_in_,)
     noise_variance_ : ndarray of shape (n_features_in_,)
-        At least .0025 times the variance of the feature.
+        At least .00276 times the variance of the feature.
     shrinkage_ : float
         The one that was used.
     loglike_ : list of float

@@ -52,6 +52,10 @@ class Likelihood(nn.Module, ABC):
             seen = here.clone() if seen is None else seen | here
         self.register_buffer("seen", seen)
 
+    def noise_variance(self) -> Tensor:
+        """Variance of each feature given z, (F,), in standardised units."""
+        raise NotImplementedError
+
     def start_noise(self, variance: Tensor) -> None:
         """Start at these variances of the noise, (F,), in standardised units."""
         raise NotImplementedError
