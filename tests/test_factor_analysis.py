@@ -156,9 +156,9 @@ def test_complete_data_are_as_likely_as_under_scikit_learn():
 @every_kind
 def test_the_gradient_vanishes_at_the_end(kind):
     """Of the log-likelihood of what rows show, written with torch's dense Gaussian."""
-    X = punch(LinearGaussian(widths=(3, 4), latent_dim=2, n=60).x, kind, share=0.2)
+    X = punch(LinearGaussian(widths=(5, 5), latent_dim=1, n=80).x, kind, share=0.2)
     table, flat = table_of(X), torch.from_numpy(np.hstack(X))
-    model, _ = em.fit(table, 2, max_iter=3000, tol=1e-13)
+    model, _ = em.fit(table, 1, max_iter=1000, tol=1e-13)
     leaves = [leaf.clone().requires_grad_() for leaf in (model.mean, model.loadings, model.noise)]
     assert float(model.noise.min()) > 2 * em.FLOOR
     total = torch.zeros(())
@@ -170,10 +170,9 @@ def test_the_gradient_vanishes_at_the_end(kind):
                 mean, loadings @ loadings.mT + noise.diag()
             )
             total = total + dense.log_prob(row[o])
-    start = em.start(table, 2)
-    assert total > (start.log_prob(table)).sum() + 1
+    assert total > em.start(table, 1).log_prob(table).sum() + 1
     for gradient in torch.autograd.grad(total / len(flat), leaves):
-        assert gradient.abs().max() < 1e-4
+        assert gradient.abs().max() < 1e-5
 
 
 @every_kind
@@ -251,21 +250,32 @@ def test_weights_are_repetitions_and_order_is_none(world, kind):
     assert np.abs(unweighted.get_covariance() - a.get_covariance()).max() > 1e-2
 
 
-def test_half_of_the_entries_say_nearly_what_all_say():
-    """Closer to the truth than the covariances of the rows that show both of two features."""
-    world = LinearGaussian(widths=(6, 6), latent_dim=2, n=1000, seed=4)
-    X = np.hstack(world.x)
-    X[np.random.default_rng(0).uniform(size=X.shape) < 0.5] = np.nan
-    W, b, s2, _ = world.stacked((0, 1))
+def divergence(truth, estimate):
+    """KL between centred Gaussians of these covariances, nats."""
+    trace = np.trace(np.linalg.solve(estimate, truth))
+    logs = np.linalg.slogdet(estimate)[1] - np.linalg.slogdet(truth)[1]
+    return 0.5 * (trace - len(truth) + logs)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_half_of_the_entries_say_nearly_what_all_say(seed):
+    """About what the covariance of complete rows says, which knows of no factors; and far more
+    than the covariances of the rows that show both of two features."""
+    world = LinearGaussian(widths=(6, 6), latent_dim=2, n=2000, seed=seed)
+    W, b, s2, X = world.stacked((0, 1))
     truth = W @ W.T + np.diag(s2)
-    est = fitted(X, latent_dim=2, max_iter=300)
+    complete = divergence(truth, np.cov(X.T))
+    X[np.random.default_rng(0).uniform(size=X.shape) < 0.5] = np.nan
+    est = fitted(X, latent_dim=2, tol=1e-5, max_iter=500)
     shown = ~np.isnan(X)
     gap = np.where(shown, X - np.nanmean(X, axis=0), 0.0)
     pairwise = gap.T @ gap / (1.0 * shown.T @ shown)
-    ours, theirs = (np.linalg.norm(c - truth) for c in (est.get_covariance(), pairwise))
-    assert ours < 0.8 * theirs
-    assert ours < 0.1 * np.linalg.norm(truth)
-    np.testing.assert_allclose(est.mean_, b, atol=0.3)
+    ours = divergence(truth, est.get_covariance())
+    assert ours < 1.5 * complete
+    assert ours < 0.3 * divergence(truth, pairwise)
+    assert np.linalg.norm(est.get_covariance() - truth) < 0.9 * np.linalg.norm(pairwise - truth)
+    deviation = np.sqrt(np.diag(truth) / shown.sum(0))
+    assert (np.abs(est.mean_ - b) < 4 * deviation).all()
 
 
 def test_latent_variables_are_turned_but_not_the_model():
@@ -287,50 +297,44 @@ def odd(name):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(12, 4)) + rng.normal(size=(12, 1))
     if name == "wide":
-        return [rng.normal(size=(10, 300)), rng.normal(size=(10, 2))], {}
+        return [rng.normal(size=(10, 300)), rng.normal(size=(10, 2))]
     if name == "column never seen":
         x[:, 2] = np.nan
     if name == "constant column":
         x[:, 1] = 1e6
-    if name == "one row":
-        x = x[:1]
     if name == "one feature":
         x = x[:, :1]
     if name == "repeated column":
         x[:, 3] = x[:, 0]
-    if name == "nothing shown":
-        x[:] = np.nan
-    return [x, x[:, :1] ** 2], {"latent_dim": 9} if name == "more factors than features" else {}
+    return [x, x[:, :1] ** 2]
 
 
-@pytest.mark.parametrize("shrinkage", [0.0, "auto"])
+@pytest.mark.filterwarnings("ignore:Some columns have no observed value")
+@pytest.mark.parametrize("params", [{}, {"shrinkage": 0.0, "latent_dim": 9}], ids=str)
 @pytest.mark.parametrize(
     "name",
-    [
-        "wide",
-        "column never seen",
-        "constant column",
-        "one row",
-        "one feature",
-        "repeated column",
-        "nothing shown",
-        "more factors than features",
-    ],
+    ["wide", "column never seen", "constant column", "one feature", "repeated column", "one row"],
 )
-def test_odd_tables_leave_everything_finite(name, shrinkage):
-    X, params = odd(name)
-    est = MultimodalFactorAnalysis(shrinkage=shrinkage, **params).fit(X)
-    holed = punch(X, "both") if len(X[0]) > 1 else X
+def test_odd_tables_leave_everything_finite(name, params):
+    X, weight = odd(name), np.ones(10 if name == "wide" else 12)
+    if name == "one row":
+        weight[1:] = 0
+    est = MultimodalFactorAnalysis(**params).fit(X, sample_weight=weight)
+    assert est.latent_dim_ == params.get("latent_dim", est.latent_dim_)
+    holed = punch(X, "both")
     results = [est.transform(holed), est.score_samples(holed), est.get_covariance()]
     results += [*est.predict_missing(holed), *est.sample(3), est.mean_, est.loglike_]
     for result in results:
         assert np.isfinite(result).all()
     assert np.linalg.eigvalsh(est.get_covariance()).min() > 0
-    # a column that no row shows, or that does not vary, has its mean everywhere
-    still = {"column never seen": 2, "constant column": 1}.get(name)
+    # a column that no row shows, or that does not vary, is its mean whatever the others are
+    still = {"column never seen": (2, 0.0), "constant column": (1, 1e6)}.get(name)
     if still is not None:
-        filled = est.predict_missing([np.where(X[0] > 1e9, 0, np.nan), X[1]])[0]
-        np.testing.assert_allclose(filled[:, still], 1e6 if still == 1 else 0.0, rtol=1e-9)
+        hidden = np.full_like(X[0], np.nan)
+        hidden[:, 0] = X[0][:, 0]
+        filled = est.predict_missing([hidden, X[1]])[0]
+        np.testing.assert_allclose(filled[:, still[0]], still[1], rtol=1e-9)
+        assert filled[:, 3].std() > 0.1
 
 
 def test_few_factors_are_chosen_for_a_world_of_few():
