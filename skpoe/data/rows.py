@@ -13,6 +13,9 @@ from ..random import row_keys
 from .batch import Batch
 from .source import Source
 
+# rows that are read at a time to hash them
+_HASHED = 256
+
 Prepare = Callable[[Sequence[np.ndarray]], Batch]
 
 
@@ -118,6 +121,12 @@ class Rows:
     def take(self, rows: Tensor) -> Rows:
         """Keep some rows; nothing is copied."""
         return Rows(self.table, self.weights, rows if self.index is None else self.index[rows])
+
+    def keys(self) -> Tensor:
+        """Hash the observed values of each row: int64 (N,)."""
+        if isinstance(self.table, Held):
+            return self.table.keys if self.index is None else self.table.keys[self.index]
+        return torch.cat([keys for _, keys, _ in self.in_order(_HASHED)])
 
     def total_weight(self) -> Tensor:
         """Sum of the weights."""

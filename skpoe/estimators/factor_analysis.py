@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from .. import factor_analysis as em
 from .._compat import Interval
 from ..data.batch import Batch
+from ..data.rows import Held, Rows
 from ..factor_analysis import FactorAnalysis, Table
 from ..likelihoods import Gaussian
 from ..model import MultimodalVAE
@@ -144,7 +145,8 @@ class MultimodalFactorAnalysis(BaseMultimodal):
             raw = Batch.from_arrays(source[:]).only([x.seen for x in likelihoods])
             batch = raw.map([x.standardise for x in likelihoods]).to(find_device(self.device))
             table = Table.of(batch, weight)
-            latent_dim, shrinkage = self._choose(table, seed)
+            kept, held = hold_out(Rows(Held(batch), table.weights), seed)
+            latent_dim, shrinkage = self._choose(table, table.take(kept), table.take(held))
             fitted, scores = em.fit(table, latent_dim, shrinkage, self.max_iter, self.tol)
             fitted = fitted.canonical()
             model = linear_model(fitted, likelihoods).to(find_device(self.device))
@@ -173,10 +175,9 @@ class MultimodalFactorAnalysis(BaseMultimodal):
         self.n_iter_ = len(scores)
         self._layout, self._seed = layout, seed
 
-    def _choose(self, table: Table, seed: int) -> tuple[int, float]:
+    def _choose(self, table: Table, kept: Table, held: Table) -> tuple[int, float]:
         most = most_latent(len(table), table.x.shape[1])
         dims = powers_up_to(most) if self.latent_dim == "auto" else [int(self.latent_dim)]
-        kept, held = (table.take(rows.to(table.x.device)) for rows in hold_out(len(table), seed))
         shrinkage = self.shrinkage
         if shrinkage == "auto":
             shrinkage, _ = em.choose_shrinkage(kept, held, dims[-1], em.SHRINKAGES)

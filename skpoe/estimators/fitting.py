@@ -25,7 +25,7 @@ from ..threads import limit_threads
 from ..training import Plan, Record, Run, train
 from .pieces import Pieces, make_likelihoods
 from .reading import hold, read_rows
-from .starting import LinearStart, deal, hold_out, is_linear
+from .starting import LinearStart, deal, is_linear
 
 # below so many rows, those held out for validation are worth more in training
 _AUTO_EARLY_STOPPING = 2000
@@ -166,16 +166,18 @@ class Fitting:
     ) -> LinearStart:
         """Start a model at a factor analysis."""
         estimator = self.estimator
-        wanted = estimator.start_weight if self.n_epochs is None else 0.0
+        wanted = estimator.start_weight
+        if wanted == "auto" and (self.n_epochs is not None or estimator.warm_start):
+            wanted = 0.0  # training will go on from where it comes to
         start = LinearStart(
             model,
             objective,
             lambda model: hold(source, weight, model),
-            hold_out(len(source), seed) if watched is None else (learned, watched),
+            None if watched is None else (learned, watched),
+            seed,
             start_weight=wanted,
             shrinkage=getattr(estimator, "shrinkage", "auto"),
             trust=getattr(estimator, "trust", "auto"),
-            refit=watched is None,
         )
         self.auto |= {"shrinkage": start.shrinkage, "trust": start.trust}
         return start

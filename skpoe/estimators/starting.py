@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,7 +18,7 @@ from ..likelihoods import Likelihood
 from ..metrics import importance_log_likelihood
 from ..model import MultimodalVAE
 from ..objectives import Objective
-from ..random import RowNoise, derive_seed, row_keys
+from ..random import RowNoise, row_keys
 from ..training import Plan, train
 
 # rows, and numbers, that a start is read off; more change little
@@ -32,6 +31,8 @@ _TRUSTS = (1.0, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015)
 _START_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 # an error so much above the smallest is as good; a gain must be worth so much
 _AS_GOOD, _WORTH = 1.005, 0.02
+# by this share of the rows
+_COMMON = 0.6
 # to judge how likely rows are
 _N_DRAWS = 16
 
@@ -58,9 +59,19 @@ def deal(n_rows: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
     return order[n_held:].sort().values, order[:n_held].sort().values
 
 
-def hold_out(n_rows: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Hold out a fifth of the rows."""
-    return deal(n_rows, _HELD_OUT, derive_seed(seed, 3))
+def hold_out(rows: Rows, seed: int) -> tuple[Tensor, Tensor]:
+    """Hold out about a fifth of the rows, by what they show: repeated rows stay together."""
+    draw = _draw(rows, seed, "hold out")
+    held = draw < max(_HELD_OUT, float(draw.min()) + 1e-9)
+    if bool(held.all()):  # all rows are alike
+        held = torch.zeros_like(held)
+    return (~held).nonzero()[:, 0], held.nonzero()[:, 0]
+
+
+def _draw(rows: Rows, seed: int, purpose: str) -> Tensor:
+    """Draw a number from (0, 1) for each row, that belongs to what it shows."""
+    noise = RowNoise(seed, rows.keys()).fold(purpose)
+    return noise.uniform(event=1, dtype=torch.float64)[:, 0]
 
 
 class LinearStart:
@@ -78,11 +89,11 @@ class LinearStart:
     objective : Objective
     read : callable
         From a model to all rows, in its units.
-    split : tuple of int64 Tensors
-        Numbers of the rows that are kept, and held out.
+    split : tuple of int64 Tensors, or None
+        Numbers of the rows that training learns from, and of those that it does not; None when it
+        learns from all.
+    seed : int
     start_weight, shrinkage, trust : float or "auto"
-    refit : bool
-        Whether the model will learn from the rows that are held out, too.
     """
 
     def __init__(
@@ -90,20 +101,20 @@ class LinearStart:
         model: MultimodalVAE,
         objective: Objective,
         read: Callable[[MultimodalVAE], Rows],
-        split: tuple[Tensor, Tensor],
+        split: tuple[Tensor, Tensor] | None,
+        seed: int,
         *,
         start_weight: float | str,
         shrinkage: float | str,
         trust: float | str,
-        refit: bool,
     ) -> None:
-        self.read, self.held = read, split[1]
-        self.kept = split[0]
-        self.refit = refit
-        self.start_weight = start_weight
         rows = read(model)
-        share = min(1.0, most_rows(rows) / len(rows))
-        first, last = (part[: math.ceil(share * len(part))] for part in split)
+        self.read, self.refit = read, split is None
+        self.kept, self.held = hold_out(rows, seed) if split is None else split
+        self.start_weight = start_weight if len(self.held) else 0.0
+        share = most_rows(rows) / len(rows)
+        some = _draw(rows, seed, "some") < share
+        first, last = (part[some[part]] if share < 1 else part for part in (self.kept, self.held))
         table = _table(rows, torch.cat([first, last]))
         places = torch.arange(len(table)).split([len(first), len(last)])
         self.shrinkage, part = factor_analysis.choose_shrinkage(
@@ -113,15 +124,18 @@ class LinearStart:
         )
         part = part.canonical()
         self.trust = 1.0 if isinstance(trust, str) else float(trust)
-        tempers = trust == "auto" and model.strategy.tempers and model.n_modalities > 1
+        tempers = (
+            trust == "auto" and model.strategy.tempers and model.n_modalities > 1 and len(last) > 0
+        )
         self.trial: tuple[MultimodalVAE, Objective] | None = None
-        if tempers or (refit and start_weight == "auto"):
+        if tempers or (self.refit and self.start_weight == "auto"):
             trial, goal = copy.deepcopy((model, objective))
             trial.start_at(part)
             self.trial = trial, goal
         if tempers:
-            self.trust = _choose_trust(trial, read(trial)[self.held][0])
-        if refit:
+            batch, _, weights = read(trial)[last]
+            self.trust = _choose_trust(trial, batch, weights)
+        if self.refit:
             part = factor_analysis.fit(table, model.latent_dim, self.shrinkage, _N_STEPS)[0]
         model.start_at(part.canonical(), self.trust)
         self.begun = weights_of(model)
@@ -135,12 +149,12 @@ class LinearStart:
             trial.strategy.trust.fill_(self.trust)
         begun, rows = weights_of(trial), self.read(trial)
         train(trial, objective, rows.take(self.kept), replace(plan, verbose=0), names)
-        self.start_weight = find_start_weight(trial, begun, rows[self.held][0])
+        self.start_weight = find_start_weight(trial, begun, rows.take(self.held))
 
     def settle(self, model: MultimodalVAE, rows: Rows) -> float:
         """Move a trained model back towards its start, as far as held-out rows say."""
         if self.start_weight == "auto":
-            self.start_weight = find_start_weight(model, self.begun, rows[self.held][0])
+            self.start_weight = find_start_weight(model, self.begun, rows.take(self.held))
         settle(model, self.begun, float(self.start_weight))
         return float(self.start_weight)
 
@@ -169,43 +183,50 @@ def settle(model: MultimodalVAE, begun: dict[str, Tensor], start_weight: float) 
 
 
 @torch.no_grad()
-def find_start_weight(model: MultimodalVAE, begun: dict[str, Tensor], batch: Batch) -> float:
+def find_start_weight(model: MultimodalVAE, begun: dict[str, Tensor], rows: Rows) -> float:
     """Find how much of the start to keep, from 0 to 1, on rows that training did not see.
 
     The least with which hidden modalities are predicted nearly as well as with any, and rows are
     at least as likely as at the start.
     """
+    some = torch.arange(min(len(rows), _MOST_ROWS))
+    batch, keys, weights = rows[some.to(rows.weights.device)]
     ended = weights_of(model)
-    noise = RowNoise(0, row_keys(batch.values, batch.masks))
+    noise = RowNoise(0, keys)
     errors, scores = [], []
     for start_weight in _START_WEIGHTS:
         settle(model, ended, 1.0)
         settle(model, begun, start_weight)
-        errors.append(float(errors_of_hidden(model, batch).mean()))
+        errors.append(float((errors_of_hidden(model, batch) * weights).sum()))
         scores.append(importance_log_likelihood(model, batch, noise, _N_DRAWS))
     settle(model, ended, 1.0)
-    # rows less likely than at the start are a sign of too much training; the median of them, for
+    # rows less likely than at the start are a sign of too much training. They are counted, for
     # single rows that are far out would decide a mean
+    half = 0.5 * weights.sum()
     allowed = [
         (start_weight, error)
         for start_weight, error, score in zip(_START_WEIGHTS, errors, scores, strict=True)
-        if float((score - scores[-1]).median()) >= 0
+        if float((weights * (score < scores[-1])).sum()) <= half
     ]
     least = min(error for _, error in allowed)
     return next(weight for weight, error in allowed if error <= _AS_GOOD * least)
 
 
-def _choose_trust(model: MultimodalVAE, batch: Batch) -> float:
+@torch.no_grad()
+def _choose_trust(model: MultimodalVAE, batch: Batch, weights: Tensor) -> float:
+    """Choose the power under which hidden modalities are predicted best, if that is worth it."""
+    share = weights / weights.sum()
     tried = []
     for trust in _TRUSTS:
         model.strategy.trust.fill_(trust)
         tried.append(errors_of_hidden(model, batch))
     errors = torch.stack(tried)  # (choices, N)
-    best = int(errors.mean(-1).argmin())
+    best = int((errors @ share).argmin())
     gain = errors[0] - errors[best]
-    noise = 2 * gain.std(correction=0) / max(1, len(gain) - 1) ** 0.5
-    worth = gain.mean() > max(noise, _WORTH * errors[0].mean())  # neither luck nor a trifle
-    return _TRUSTS[best] if bool(worth) else 1.0
+    # neither a trifle nor the luck of a few rows
+    large = gain @ share > _WORTH * (errors[0] @ share)
+    common = share @ (gain > 0).to(share) > _COMMON
+    return _TRUSTS[best] if bool(large & common) else 1.0
 
 
 @torch.no_grad()
@@ -213,15 +234,15 @@ def errors_of_hidden(model: MultimodalVAE, batch: Batch) -> Tensor:
     """Give the squared error of hidden entries of each row, (N,), in standardised units.
 
     They are filled in at the posterior mean. Each modality is hidden in turn, and counts as much
-    as any other; of a single one, a third of the entries is hidden.
+    as any other if rows show all; of a single one, a third of the entries is hidden.
     """
     total = batch.values[0].new_zeros(len(batch))
     for m, read, truth, scored in _hide(batch):
         z = model.posterior(*read).centres()[0, 0]
         likelihood = model.likelihoods[m]
         filled = likelihood.standardise(likelihood.mean(model.decode(z, m)))
-        total += ((filled - truth).square() * scored).sum(-1) / scored.sum().clamp(min=1)
-    return total * len(batch)
+        total += ((filled - truth).square() * scored).mean(-1)
+    return total
 
 
 def _hide(batch: Batch) -> Iterator[tuple[int, tuple[Any, ...], Tensor, Tensor]]:

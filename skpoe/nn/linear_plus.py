@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..random import RowNoise
+from ..random import RowNoise, row_keys
 
 
 class LinearPlus(nn.Module):
@@ -77,8 +77,12 @@ class LinearPlus(nn.Module):
         return linear + self.network(read)
 
     def _kept(self, x: Tensor) -> Tensor:
-        """Draw which inputs (N, n) are seen; those count for the others too."""
-        rows = RowNoise(self.seed, torch.arange(len(x), device=x.device))
+        """Draw which inputs (N, n) are seen; those count for the others too.
+
+        The draw belongs to the values of a row, so that repeated rows share it.
+        """
+        everything = torch.ones_like(x[:, :1], dtype=torch.bool)
+        rows = RowNoise(self.seed, row_keys([x.detach()], [everything]))
         uniform = rows.fold(int(self.n_steps)).uniform(event=x.shape[-1], dtype=x.dtype)
         self.n_steps += 1
         return (uniform > self.dropout) / (1 - self.dropout)
