@@ -107,6 +107,12 @@ class FactorAnalysis:
         """Weighted mean of :meth:`log_prob`."""
         return float((self.log_prob(table) * table.weights).sum() / table.weights.sum())
 
+    def typical(self, table: Table) -> float:
+        """Weighted median of :meth:`log_prob`: rows that are far out do not decide it."""
+        value, order = self.log_prob(table).sort()
+        reached = table.weights[order].cumsum(0) >= 0.5 * table.weights.sum()
+        return float(value[reached.nonzero()[0, 0]])
+
     def canonical(self) -> FactorAnalysis:
         """Turn z so that given all of x its variables are independent, the best known first.
 
@@ -304,7 +310,7 @@ def choose_shrinkage(
     for shrinkage in shrinkages:
         # each goes on from the one before: they are close
         model, _ = fit(kept, latent_dim, shrinkage, _N_TRIED, _CLOSE, begin=model)
-        score = model.score(held) if len(held) else 0.0
+        score = model.typical(held) if len(held) else 0.0
         if best is None or score > best[0]:
             best = (score, shrinkage, model)
     assert best is not None
@@ -316,5 +322,5 @@ def choose_latent_dim(
 ) -> int:
     """Choose the dimension under which held-out rows are likeliest."""
     held = held.clipped(_REACH)
-    scores = [fit(kept, d, shrinkage, _N_TRIED, _CLOSE)[0].score(held) for d in latent_dims]
+    scores = [fit(kept, d, shrinkage, _N_TRIED, _CLOSE)[0].typical(held) for d in latent_dims]
     return latent_dims[scores.index(max(scores))]

@@ -13,7 +13,13 @@ from torch import nn
 
 from skpoe import MVAE, Modalities, MoPoE, PoEVAE, SphericalVAE
 
-QUICK = {"latent_dim": 2, "hidden_layer_sizes": (8,), "n_importance_samples": 8, "random_state": 0}
+QUICK = {
+    "latent_dim": 2,
+    "hidden_layer_sizes": (8,),
+    "n_importance_samples": 8,
+    "random_state": 0,
+    "start_weight": 0.0,
+}
 every_kind = pytest.mark.parametrize("cls", KINDS)
 
 

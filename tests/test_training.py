@@ -72,6 +72,8 @@ def test_training_finds_the_maximum_likelihood_of_a_linear_world():
         max_iter=150,
         batch_size=400,
         learning_rate_init=0.05,
+        likelihood="gaussian",
+        init="random",
         dtype="float64",
         random_state=0,
     ).fit(world.x)

@@ -70,8 +70,8 @@ _PARAMETERS = {
         start plus the rest times what training came to. "auto" finds it by training twice, first
         without a fifth of the rows, on which it is chosen (once, with early stopping).""",
     "weight_decay": """float or "auto", {default}
-        Weight decay of AdamW; not of what starts at factor analysis. "auto" is 1 with such a
-        start, else 0.""",
+        Weight decay of AdamW; not of what starts at factor analysis. "auto" is 500 over the
+        number of rows, at most 1, with such a start, else 0.""",
     "batch_size": """int or "auto", {default}
         Largest number of rows in a training step. "auto" is 64 below 2,000 rows, else 128; with a
         start at factor analysis always 128.""",

@@ -26,16 +26,18 @@ class MIWAE(BaseVAE):
         \frac{p(x_O \mid z_k) \, p(z_k)}{q(z_k \mid x_O)}, \quad z_k \sim q(z \mid x_O)
 
     over the observed entries, and missing ones are predicted by draws with self-normalised
-    importance weights (decoder means, not the draws of them that public code averages). The
-    defaults are the paper's for continuous data: Student-t noise whose scale and degrees of
-    freedom the decoder says, two layers of 128 with tanh, 10 latent variables, K = 20, Adam at
-    0.001. How long to train is the library's choice, and the encoder reads the mask, where the
-    paper's reads zeros alone.
+    importance weights (decoder means, not the draws of them that public code averages).
+
+    By default training starts at a factor analysis of the table: the posterior then has a full
+    covariance, to which each observed entry adds its own evidence, so that before training it is
+    exact for every pattern of holes. The settings of the paper are ``init="random"``,
+    ``covariance="diag"``, ``likelihood="student_t_decoder"``, ``latent_dim=10``,
+    ``hidden_layer_sizes=(128, 128)``, ``activation="tanh"``, ``n_samples=20``,
+    ``learning_rate="constant"``, ``learning_rate_init=1e-3``, ``batch_size=64``; beside them, the
+    encoder here reads which entries are hidden, where the paper's reads zeros alone.
 
     Parameters
     ----------
-    latent_dim : int or "auto", default=10
-        Number of latent variables. "auto" is half the number of features, at most 64.
     gradient : {"iwae", "dreg", "stl"}, default="iwae"
         "dreg" is the doubly reparameterised gradient, which is less noisy; "stl" is allowed with
         ``n_samples=1``.
