@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits
-from sklearn.decomposition import PCA, FactorAnalysis
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.model_selection import GridSearchCV, KFold, train_test_split
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from .data import Modalities
-from .estimators import MVAE, PoEVAE
+from .estimators import MVAE, MultimodalFactorAnalysis, PoEVAE
 
 Halves = tuple[np.ndarray, np.ndarray]
 
@@ -112,29 +112,14 @@ def _linear_models_and_neighbours(train: Halves, upper: np.ndarray) -> dict[str,
     """Lower halves by methods that need complete rows, each tuned by cross-validation on them."""
     whole = ~np.isnan(train[1]).any(axis=1)
     x, y = train[0][whole], train[1][whole]
+    linear = MultimodalFactorAnalysis().fit(list(train))
     neighbours = GridSearchCV(KNeighborsRegressor(), {"n_neighbors": [3, 5, 10, 20]}, cv=5)
-    folds = list(KFold(5, shuffle=True, random_state=0).split(x))
-    sizes = [4, 8, 16, 24]
-    losses = [
-        sum(np.sum((_factor_analysis(x[a], y[a], x[b], k) - y[b]) ** 2) for a, b in folds)
-        for k in sizes
-    ]
     return {
         "column mean": np.broadcast_to(np.nanmean(train[1], axis=0), (len(upper), y.shape[1])),
         "ridge regression": RidgeCV(np.logspace(-2, 4, 25)).fit(x, y).predict(upper),
         "nearest neighbours": neighbours.fit(x, y).predict(upper),
-        "factor analysis": _factor_analysis(x, y, upper, sizes[int(np.argmin(losses))]),
+        "factor analysis": linear.predict_missing([upper, None])[1],
     }
-
-
-def _factor_analysis(x: np.ndarray, y: np.ndarray, new: np.ndarray, k: int) -> np.ndarray:
-    """Mean of y given new x under a factor analysis of both."""
-    scaler = StandardScaler().fit(np.hstack([x, y]))
-    both = FactorAnalysis(k, random_state=0).fit(scaler.transform(np.hstack([x, y])))
-    covariance, n = both.get_covariance(), x.shape[1]
-    inputs = scaler.transform(np.hstack([new, np.zeros((len(new), y.shape[1]))]))[:, :n]
-    outputs = (inputs - both.mean_[:n]) @ np.linalg.solve(covariance[:n, :n], covariance[:n, n:])
-    return scaler.inverse_transform(np.hstack([inputs, outputs + both.mean_[n:]]))[:, n:]
 
 
 def _draw(
