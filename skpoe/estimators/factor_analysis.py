@@ -71,7 +71,7 @@ class MultimodalFactorAnalysis(BaseMultimodal):
     max_iter : int, default=500
         Most steps of expectation-maximisation.
     tol : float, default=1e-3
-        Smallest gain of a step, nats per sample.
+        Smallest change of the log-likelihood in a step that counts, nats per sample.
     %(parameters)s
 
     Attributes
@@ -150,12 +150,9 @@ class MultimodalFactorAnalysis(BaseMultimodal):
             fitted, scores = em.fit(table, latent_dim, shrinkage, self.max_iter, self.tol)
             fitted = fitted.canonical()
             model = linear_model(fitted, likelihoods).to(find_device(self.device))
-        if (
-            len(scores) == self.max_iter
-            and scores[-1] - scores[-2 if len(scores) > 1 else -1] > self.tol
-        ):
+        if len(scores) == self.max_iter and not settled(scores, self.tol):
             warnings.warn(
-                f"The log-likelihood of {type(self).__name__} was still rising by more than "
+                f"The log-likelihood of {type(self).__name__} was still changing by more than "
                 f"tol={self.tol} a step when max_iter={self.max_iter} steps were over. Increase "
                 "max_iter.",
                 ConvergenceWarning,
@@ -224,8 +221,8 @@ class MultimodalFactorAnalysis(BaseMultimodal):
 
 
 def settled(scores: list[float], tol: float) -> bool:
-    """Whether the last step gained less than ``tol``."""
-    return len(scores) > 1 and scores[-1] - scores[-2] < tol
+    """Whether the last step changed little; with a shrinkage the likelihood of the data falls."""
+    return len(scores) > 1 and abs(scores[-1] - scores[-2]) <= tol
 
 
 def powers_up_to(most: int) -> list[int]:
