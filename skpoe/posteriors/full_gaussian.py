@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ..random import hash_weights
 from ..subsets import codes
@@ -14,6 +16,36 @@ from .base import Family, LinearExpert, Params
 
 # up to so many patterns, one matrix product over all of them beats a gather of matrices
 _FEW_PATTERNS = 16
+
+
+class _Root(torch.autograd.Function):
+    """Inverse of the lower Cholesky factor of each precision, (U, D, D).
+
+    With a gradient of its own: three products with what is there, where torch would go back
+    through the inverse and the factor by triangular systems.
+
+    References
+    ----------
+    Differentiation of the Cholesky decomposition (Murray, 2016), https://arxiv.org/abs/1602.07527,
+    section 3.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, precision: Tensor) -> Tensor:
+        factor, failed = torch.linalg.cholesky_ex(precision)
+        factor[failed > 0] = torch.nan  # training will say
+        eye = torch.eye(precision.shape[-1], dtype=precision.dtype, device=precision.device)
+        root = torch.linalg.solve_triangular(factor, eye, upper=False)
+        ctx.save_for_backward(root)
+        return root
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (root,) = ctx.saved_tensors
+        inner = (gradient @ root.mT).tril_()
+        inner.diagonal(dim1=-2, dim2=-1).mul_(0.5)
+        return root.mT @ (inner + inner.mT).mul_(-0.5) @ root
 
 
 class FullGaussian(Family):
@@ -27,8 +59,8 @@ class FullGaussian(Family):
     Leaves of experts: ``h`` (N, M, D); the R distinct precisions of any of them, ``precision``
     (1, R, D, D); and ``which`` of them is that of an expert in a row, (N or 1, M). Leaves of
     posteriors: ``mean`` (S, N, D); ``pattern`` (S, N), a row's index into the U distinct patterns;
-    and for each pattern, (1, U, D, D), its ``precision``, its ``covariance`` and the ``root`` with
-    root' root = covariance, the inverse of the lower Cholesky factor of the precision.
+    and for each pattern, (1, U, D, D), its ``precision`` and the ``root`` with root' root =
+    covariance, the inverse of the lower Cholesky factor of the precision.
     """
 
     name = "full_gaussian"
@@ -104,7 +136,6 @@ class FullGaussian(Family):
             "mean": natural["h"] / precision,
             "pattern": torch.zeros(1, 1, dtype=torch.long, device=precision.device),
             "precision": precision.diag_embed(),
-            "covariance": precision.reciprocal().diag_embed(),
             "root": precision.rsqrt().diag_embed(),
         }
 
@@ -124,41 +155,38 @@ class FullGaussian(Family):
         n_experts, n_precisions = which.shape[1], experts["precision"].shape[1]
         if n_precisions > n_experts:  # some have read other entries than others
             code = code + (membership * which * hash_weights(n_experts, 1, h.device)).sum(-1)
-        distinct, pattern = torch.unique(code, return_inverse=True)
-        first = torch.empty_like(distinct)
-        first[pattern.flatten()] = torch.arange(pattern.numel(), device=h.device)
+        pattern, first = _number(code)
         members = powers.flatten(0, 1)[first]  # (U, M): any row of the pattern
-        if n_precisions > n_experts:
-            said = experts["precision"][0, which.expand(len(h[0]), -1)[first % len(h[0])]]
-            precision = torch.einsum("um,umde->ude", members, said)
-        else:
-            precision = torch.einsum("um,mde->ude", members, experts["precision"][0])
-        factor, failed = torch.linalg.cholesky_ex(precision)
-        factor = factor.masked_fill(failed.bool()[:, None, None], torch.nan)  # training will say
-        eye = torch.eye(h.shape[-1], dtype=dtype, device=h.device)
-        root = torch.linalg.solve_triangular(factor, eye, upper=False)
-        covariance = root.mT @ root
+        index = which.expand(len(h[0]), -1)[first % len(h[0])]
+        # the sum over members of their precisions, without a copy of these for each pattern
+        precision = torch.nn.functional.embedding_bag(
+            index,
+            experts["precision"].flatten(0, 1).flatten(1),
+            per_sample_weights=members,
+            mode="sum",
+        ).view(-1, *experts["precision"].shape[2:])
+        root = _Root.apply(precision)
         return {
-            "mean": _times(h, covariance, pattern),
+            "mean": _solve(h, root, pattern),
             "pattern": pattern,
             "precision": precision[None],
-            "covariance": covariance[None],
             "root": root[None],
         }
 
     def rsample(self, params: Params, noise: Tensor) -> Tensor:
-        return params["mean"] + _times(noise, params["root"][0], params["pattern"])
+        return params["mean"] + _times(noise, params["root"].squeeze(0), params["pattern"])
 
     def log_prob(self, params: Params, z: Tensor) -> Tensor:
         gap = z - params["mean"]
-        square = (gap * _times(gap, params["precision"][0], params["pattern"])).sum(-1)
+        square = (gap * _times(gap, params["precision"].squeeze(0), params["pattern"])).sum(-1)
         size = z.shape[-1] * math.log(2 * math.pi)
         return 0.5 * (self._log_determinant(params) - square - size)
 
     def kl(self, params: Params, other: Params) -> Tensor:
         gap = params["mean"] - other["mean"]
-        square = (gap * _times(gap, other["precision"][0], other["pattern"])).sum(-1)
-        precision, covariance = other["precision"][0], params["covariance"][0]
+        square = (gap * _times(gap, other["precision"].squeeze(0), other["pattern"])).sum(-1)
+        precision, root = other["precision"].squeeze(0), params["root"].squeeze(0)
+        covariance = root.mT @ root
         if len(precision) * len(covariance) <= _FEW_PATTERNS**2:  # for every pair of patterns
             traces = precision.flatten(1) @ covariance.flatten(1).mT
             trace = traces[other["pattern"], params["pattern"]]
@@ -174,15 +202,40 @@ class FullGaussian(Family):
     @staticmethod
     def _log_determinant(params: Params) -> Tensor:
         """Log-determinant of the precision, shape (S, N)."""
-        diagonal = params["root"][0].diagonal(dim1=-2, dim2=-1)
+        diagonal = params["root"].squeeze(0).diagonal(dim1=-2, dim2=-1)
         return (-2.0 * diagonal.log().sum(-1))[params["pattern"]]
+
+
+def _number(code: Tensor) -> tuple[Tensor, Tensor]:
+    """Give distinct codes a number, and for each find a place where it stands, of all in a row.
+
+    If all are distinct they are numbered as they stand.
+    """
+    distinct, which = torch.unique(code, return_inverse=True)
+    place = torch.arange(code.numel(), device=code.device)
+    if len(distinct) == len(place):
+        return place.view(code.shape), place
+    return which, torch.empty_like(distinct).index_copy_(0, which.flatten(), place)
+
+
+def _solve(h: Tensor, root: Tensor, pattern: Tensor) -> Tensor:
+    """Multiply each row vector (S, N, D) by its pattern's covariance, root' root."""
+    if len(root) > _FEW_PATTERNS:  # nearly one a row: two products with a vector are cheaper
+        return _times(_times(h, root.mT, pattern), root, pattern)
+    return _times(h, root.mT @ root, pattern)
 
 
 def _times(v: Tensor, matrices: Tensor, pattern: Tensor) -> Tensor:
     """Multiply each row vector v (..., S, N, D) by its pattern's matrix (U, D, D) on the right."""
     n_patterns, n_in, n_out = matrices.shape
+    if n_patterns == 1:
+        return v @ matrices.squeeze(0)
     if n_patterns > _FEW_PATTERNS:
-        return (v[..., None, :] @ matrices[pattern])[..., 0, :]
+        if torch.equal(pattern.flatten(), torch.arange(n_patterns, device=pattern.device)):
+            own = matrices.unflatten(0, pattern.shape)  # nothing to gather
+        else:
+            own = matrices[pattern]
+        return torch.einsum("...snd,snde->...sne", v, own)  # of all draws of a row at a time
     # v in the block of its pattern, zeros in the others, against all matrices stacked: one
     # matrix product forward and two backward, where a gather would scatter-add whole matrices
     own = torch.nn.functional.one_hot(pattern, n_patterns).to(v.dtype)  # (S, N, U)
@@ -199,13 +252,11 @@ def _by_pattern(factors: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Precision for each distinct row of a mask (N, F), (R, D, D), and which row has which."""
     n_features, latent_dim = factors.shape
     code = (mask * hash_weights(n_features, device=mask.device)).sum(-1)
-    distinct, which = torch.unique(code, return_inverse=True)
-    if len(distinct) == 1 and bool(mask[0].all()):
+    which, first = _number(code)
+    if len(first) == 1 and bool(mask[0].all()):
         return _whole(factors)
-    first = torch.empty_like(distinct)
-    first[which] = torch.arange(len(which), device=mask.device)
     shown = mask[first].to(factors.dtype)  # (R, F)
-    if len(distinct) < latent_dim:  # few patterns: never hold F matrices
+    if len(first) < latent_dim:  # few patterns: never hold F matrices
         return (shown[:, :, None] * factors).mT @ factors, which
     squares = factors[:, :, None] * factors[:, None, :]
     return (shown @ squares.flatten(1)).unflatten(1, (latent_dim, latent_dim)), which
