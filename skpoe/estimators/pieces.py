@@ -138,9 +138,10 @@ class Pieces:
         wanted = self._estimator.latent_dim
         if not isinstance(wanted, str):
             return int(wanted)
-        if self.linear:
-            return most_latent(self.n_rows, self.n_features)
-        return min(64, -(-self.n_features // 2))
+        half = -(-self.n_features // 2)
+        return (
+            min(half, most_latent(self.n_rows, self.n_features)) if self.linear else min(64, half)
+        )
 
     def gaussian(self, auto: str = "diag") -> Family:
         """Give the Gaussian family that ``covariance`` names."""

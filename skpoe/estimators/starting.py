@@ -48,7 +48,7 @@ def is_linear(estimator: Any, likelihoods: list[Likelihood]) -> bool:
 
 
 def most_latent(n_rows: int, n_features: int) -> int:
-    """Dimension of a start where "auto" asks for one: large, for shrinkage does the rest."""
+    """Largest dimension that is of use for factor analysis."""
     return max(1, min(n_features - 1, _MOST_LATENT, n_rows // 2))
 
 
