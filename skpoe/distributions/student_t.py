@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 
 
+def student_t_log_constant(df: Tensor) -> Tensor:
+    """Log-density of a standard Student-t number at zero, in nats."""
+    return torch.lgamma(0.5 * (df + 1)) - torch.lgamma(0.5 * df) - 0.5 * (math.pi * df).log()
+
+
 def student_t_log_density(square: Tensor, df: Tensor) -> Tensor:
     """Log-density of a standard Student-t number, in nats, given its square."""
-    half = 0.5 * (df + 1)
-    constant = torch.lgamma(half) - torch.lgamma(0.5 * df) - 0.5 * (math.pi * df).log()
-    return constant - half * torch.log1p(square / df)
+    return student_t_log_constant(df) - 0.5 * (df + 1) * torch.log1p(square / df)
 
 
 def student_t_sample(radial: Tensor, angular: Tensor, df: Tensor | float) -> Tensor:

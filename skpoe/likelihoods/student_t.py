@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..distributions.student_t import student_t_log_density, student_t_sample
+from ..distributions.student_t import student_t_log_constant, student_t_sample
 from ..random import RowNoise
 from .gaussian import Gaussian
 
@@ -62,7 +62,10 @@ class StudentT(Gaussian):
         return 2.0 + F.softplus(self.tail)
 
     def _inner_scale(self) -> Tensor:
-        return (self.floor**2 + (2.0 * self.rho).exp()).sqrt()
+        return self._square_scale().sqrt()
+
+    def _square_scale(self) -> Tensor:
+        return self.floor**2 + (2.0 * self.rho).exp()
 
     def _rho_of(self, scale: Tensor) -> Tensor:
         return 0.5 * (scale.square() - self.floor**2).log()
@@ -72,10 +75,12 @@ class StudentT(Gaussian):
         return (2.0 + excess) / excess
 
     def log_density(self, x: Tensor, raw: Tensor) -> Tensor:
-        scale = self._inner_scale()
+        df, square_scale = self.df(), self._square_scale()
         jacobian = self.spread.log().to(raw.dtype)
-        square = ((x - raw) / scale).square()
-        return student_t_log_density(square, self.df()) - (scale.log() + jacobian)
+        constant = student_t_log_constant(df) - 0.5 * square_scale.log() - jacobian
+        # one product for each entry: scale and df meet first
+        tail = torch.log1p((x - raw).square() * (df * square_scale).reciprocal())
+        return constant - 0.5 * (df + 1) * tail
 
     def sample(self, raw: Tensor, noise: RowNoise) -> Tensor:
         error = draw_errors(noise, raw, self.df())
