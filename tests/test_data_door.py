@@ -387,8 +387,8 @@ PARAMETER_MISTAKES = {
     "latent_dim": (0, "The 'latent_dim' parameter of MVAE must be an int in the range [1, inf)"),
     "likelihood": (
         "gausian",
-        "The likelihood of modality 'rna' must be one of ['bernoulli', 'gaussian', 'student_t', "
-        "'student_t_decoder'] or an instance of skpoe.likelihoods.Likelihood. Got 'gausian' "
+        "The likelihood of modality 'rna' must be 'auto', one of ['bernoulli', 'gaussian', "
+        "'student_t', 'student_t_decoder'] or an instance of skpoe.likelihoods.Likelihood. Got 'gausian' "
         "instead.",
     ),
     "encoder": (
@@ -400,7 +400,7 @@ PARAMETER_MISTAKES = {
         "decoder must name each modality of ['rna', 'adt'] once; got ['rna'].",
     ),
     "hidden_layer_sizes": (5, "The 'hidden_layer_sizes' parameter of MVAE must be an array-like"),
-    "max_iter": (0, "The 'max_iter' parameter of MVAE must be an int in the range [1, inf)"),
+    "max_iter": (-1, "The 'max_iter' parameter of MVAE must be an int in the range [0, inf)"),
 }
 
 

@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from small import KINDS, small
 from torch import nn
 
-from skpoe import MVAE, Modalities, MoPoE, PoEVAE, SphericalVAE
+from skpoe import MVAE, Modalities, MoPoE, SphericalVAE
 
 QUICK = {
     "latent_dim": 2,
@@ -49,7 +49,9 @@ def test_weights_are_repetitions(cls, n_subsets):
     order = np.random.default_rng(3).permutation(weight.sum())
     repeated = [np.repeat(x, weight, axis=0)[order] for x in X]
     make = {**QUICK, "max_iter": 20, "batch_size": 200}
-    if n_subsets is not None:
+    if n_subsets is None:
+        make |= {"init": "auto", "start_weight": cls().start_weight}  # what is held out, too
+    else:
         if "n_subsets" not in cls().get_params():
             return
         make["n_subsets"] = n_subsets
@@ -204,8 +206,8 @@ def test_an_interrupt_leaves_a_usable_estimator(cls, after, epochs):
     assert not np.isnan(est.predict_missing(X)[1]).any()
 
 
-# it depends on the loss curve alone, and bounds of few draws scatter
-@pytest.mark.parametrize("cls", [PoEVAE, MVAE, MoPoE, SphericalVAE])
+# it depends on the loss curve alone; bounds of few draws scatter, a start leaves little to fall
+@pytest.mark.parametrize("cls", [MVAE, MoPoE, SphericalVAE])
 def test_a_budget_that_is_too_small_is_told(cls):
     X = data()
     slow = small(cls, **QUICK, max_iter=20, learning_rate="constant", learning_rate_init=1e-3)

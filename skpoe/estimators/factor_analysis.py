@@ -70,7 +70,7 @@ class MultimodalFactorAnalysis(BaseMultimodal):
         .01, .03, .1, .2, .4 and .6 under which held-out rows are likeliest.
     max_iter : int, default=500
         Most steps of expectation-maximisation.
-    tol : float, default=1e-3
+    tol : float, default=0.001
         Smallest change of the log-likelihood in a step that counts, nats per sample.
     %(parameters)s
 
@@ -145,8 +145,10 @@ class MultimodalFactorAnalysis(BaseMultimodal):
             raw = Batch.from_arrays(source[:]).only([x.seen for x in likelihoods])
             batch = raw.map([x.standardise for x in likelihoods]).to(find_device(self.device))
             table = Table.of(batch, weight)
-            kept, held = hold_out(Rows(Held(batch), table.weights), seed)
-            latent_dim, shrinkage = self._choose(table, table.take(kept), table.take(held))
+            rows = Rows(Held(batch), table.weights)
+            most = most_latent(len(rows.keys().unique()), table.x.shape[1])
+            kept, held = (table.take(part) for part in hold_out(rows, seed))
+            latent_dim, shrinkage = self._choose(most, kept, held)
             fitted, scores = em.fit(table, latent_dim, shrinkage, self.max_iter, self.tol)
             fitted = fitted.canonical()
             model = linear_model(fitted, likelihoods).to(find_device(self.device))
@@ -172,8 +174,7 @@ class MultimodalFactorAnalysis(BaseMultimodal):
         self.n_iter_ = len(scores)
         self._layout, self._seed = layout, seed
 
-    def _choose(self, table: Table, kept: Table, held: Table) -> tuple[int, float]:
-        most = most_latent(len(table), table.x.shape[1])
+    def _choose(self, most: int, kept: Table, held: Table) -> tuple[int, float]:
         dims = powers_up_to(most) if self.latent_dim == "auto" else [int(self.latent_dim)]
         shrinkage = self.shrinkage
         if shrinkage == "auto":

@@ -24,7 +24,7 @@ from ..random import derive_seed
 from ..threads import limit_threads
 from ..training import Plan, Record, Run, train
 from .pieces import Pieces, make_likelihoods
-from .reading import hold, read_rows
+from .reading import hold, n_distinct, read_rows
 from .starting import LinearStart, deal, is_linear
 
 # below so many rows, those held out for validation are worth more in training
@@ -132,8 +132,9 @@ class Fitting:
         """Compose a new model, in its place and precision."""
         estimator = self.estimator
         self.linear = is_linear(estimator, likelihoods)
+        n_rows = n_distinct(source) if self.linear else len(source)
         pieces = Pieces(
-            estimator, layout.names, layout.widths, likelihoods, seed, len(source), self.linear
+            estimator, layout.names, layout.widths, likelihoods, seed, n_rows, self.linear
         )
         model, objective = estimator._compose(pieces)
         if self.linear and not model.has_linear_start:

@@ -9,16 +9,20 @@ import numpy as np
 import torch
 
 from .._compat import _check_sample_weight
+from ..data.batch import Batch
 from ..data.layout import Layout
 from ..data.rows import Chunked, Held, Rows, Streamed
 from ..data.source import Source
 from ..data.validation import read
 from ..likelihoods import Likelihood
 from ..model import MultimodalVAE
+from ..random import row_keys
 from ..threads import limit_threads
 
 # a standardised copy of the data may take so many bytes: of data in memory, and of data on disk
 _HELD, _HELD_FROM_ELSEWHERE = 2**30, 2**25
+# up to so many rows it is counted how many there are without repetitions
+_COUNTED = 5000
 
 
 def read_rows(
@@ -80,3 +84,11 @@ def hold(source: Source, weight: torch.Tensor, model: MultimodalVAE) -> Rows:
     fits = n_bytes <= (_HELD_FROM_ELSEWHERE if source.is_elsewhere else _HELD)
     table = Held.read(source, model.read) if fits else Streamed(source, model.read)
     return Rows(table, weight.to(device=here.device, dtype=here.dtype))
+
+
+def n_distinct(source: Source) -> int:
+    """Count the rows that differ from each other; all rows where they are many."""
+    if len(source) > _COUNTED:
+        return len(source)
+    batches = (Batch.from_arrays(source[rows]) for rows in source.chunks())
+    return len(torch.cat([row_keys(batch.values, batch.masks) for batch in batches]).unique())
