@@ -10,7 +10,7 @@ from skpoe.datasets import DropEntries, DropModalities
 QUICK = {"max_iter": 3, "n_importance_samples": 10}
 # float32 is a matter of the base class, so few estimators try it
 ESTIMATORS = [MultimodalFactorAnalysis(), *(small(cls, **QUICK, init="auto") for cls in VAES)]
-ESTIMATORS += [cls(**QUICK, dtype="float32") for cls in (PoEVAE, SphericalVAE)]
+ESTIMATORS += [small(cls, **QUICK, dtype="float32") for cls in (PoEVAE, SphericalVAE)]
 
 
 def rounding(estimator):
