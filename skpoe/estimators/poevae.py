@@ -80,9 +80,9 @@ class PoEVAE(BaseVAE):
         family = pieces.gaussian(auto="full")
         strategy = pieces.product(family)
         model = pieces.model(strategy, StandardGaussian(pieces.latent_dim))
-        weight = self.prediction_weight
-        if isinstance(weight, str):
-            weight = pieces.auto["prediction_weight"] = 3.0 if pieces.linear else 0.0
+        wanted = self.prediction_weight
+        weight = (3.0 if pieces.linear else 0.0) if isinstance(wanted, str) else float(wanted)
+        pieces.auto["prediction_weight"] = weight
         return model, pieces.objective(
-            AlignedELBO, prediction_weight=float(weight), n_modalities=pieces.n_modalities
+            AlignedELBO, prediction_weight=weight, n_modalities=pieces.n_modalities
         )
