@@ -135,8 +135,9 @@ class LinearStart:
         if tempers:
             batch, _, weights = read(trial)[last]
             self.trust = _choose_trust(trial, batch, weights)
-        if self.refit:
-            part = factor_analysis.fit(table, model.latent_dim, self.shrinkage, _N_STEPS)[0]
+        # anew, so that it does not depend on what else was tried
+        learned = table if self.refit else table.take(places[0])
+        part = factor_analysis.fit(learned, model.latent_dim, self.shrinkage, _N_STEPS)[0]
         model.start_at(part.canonical(), self.trust)
         self.begun = weights_of(model)
 
