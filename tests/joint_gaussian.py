@@ -1,4 +1,4 @@
-"""What a joint Gaussian says of rows with holes, by numpy and scipy alone; and holes."""
+"""What a joint Gaussian says of rows with holes, by numpy and scipy; and holes."""
 
 import numpy as np
 from scipy.stats import multivariate_normal
@@ -45,3 +45,26 @@ def divergence(truth, estimate):
     trace = np.trace(np.linalg.solve(estimate, truth))
     logs = np.linalg.slogdet(estimate)[1] - np.linalg.slogdet(truth)[1]
     return 0.5 * (trace - len(truth) + logs)
+
+
+def gaussian_of(est):
+    """Mean, loadings and noise variances in the data's units, read off decoders and noise."""
+    mean, loadings, noise = [], [], []
+    for likelihood, decoder in zip(est.model_.likelihoods, est.model_.decoders, strict=True):
+        spread = likelihood.spread.numpy()
+        mean.append(likelihood.shift.numpy() + spread * decoder.bias.detach().numpy())
+        loadings.append(spread[:, None] * decoder.weight.detach().numpy())
+        noise.append(spread**2 * likelihood.noise_variance().detach().numpy())
+    return tuple(np.concatenate(leaf) for leaf in (mean, loadings, noise))
+
+
+def covariance_of(loadings, noise):
+    return loadings @ loadings.T + np.diag(noise)
+
+
+def posterior_mean(row, mean, loadings, noise, trust=1.0):
+    """Mean of z given what a row shows, its evidence to a power."""
+    o = ~np.isnan(row)
+    evidence = trust * loadings[o].T / noise[o]
+    precision = np.eye(loadings.shape[1]) + evidence @ loadings[o]
+    return np.linalg.solve(precision, evidence @ (row[o] - mean[o]))

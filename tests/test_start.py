@@ -7,7 +7,15 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from joint_gaussian import KINDS, conditional, log_prob, punch
+from joint_gaussian import (
+    KINDS,
+    conditional,
+    covariance_of,
+    gaussian_of,
+    log_prob,
+    posterior_mean,
+    punch,
+)
 from linear_gaussian import LinearGaussian
 
 from skpoe import (
@@ -64,28 +72,6 @@ def at_start(X, cls=PoEVAE, **params):
     return est
 
 
-def gaussian_of(est):
-    """Mean, loadings and noise variances in the data's units, read off decoders and noise."""
-    mean, loadings, noise = [], [], []
-    for likelihood, decoder in zip(est.model_.likelihoods, est.model_.decoders, strict=True):
-        spread = likelihood.spread.numpy()
-        mean.append(likelihood.shift.numpy() + spread * decoder.bias.detach().numpy())
-        loadings.append(spread[:, None] * decoder.weight.detach().numpy())
-        noise.append(spread**2 * likelihood.noise_variance().detach().numpy())
-    return tuple(np.concatenate(leaf) for leaf in (mean, loadings, noise))
-
-
-def covariance_of(loadings, noise):
-    return loadings @ loadings.T + np.diag(noise)
-
-
-def posterior_mean(row, mean, loadings, noise, trust=1.0):
-    o = ~np.isnan(row)
-    evidence = trust * loadings[o].T / noise[o]
-    precision = np.eye(loadings.shape[1]) + evidence @ loadings[o]
-    return np.linalg.solve(precision, evidence @ (row[o] - mean[o]))
-
-
 @pytest.fixture(scope="module")
 def world():
     made = LinearGaussian(n=64)
@@ -125,7 +111,7 @@ def test_every_answer_is_that_of_the_factor_analysis(world, started, name, kind)
         np.testing.assert_allclose(means[n], mean + loadings @ z, rtol=1e-8)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["both", "mixed"])
 @every_whole
 def test_tables_with_holes_are_started_at_too(world, name, kind):
     cls, params = WHOLE[name]

@@ -1,0 +1,280 @@
+"""What is chosen with a start at factor analysis: how much of it to trust, and to keep."""
+
+import copy
+import inspect
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from joint_gaussian import KINDS, conditional, covariance_of, gaussian_of, punch
+from linear_gaussian import LinearGaussian
+from torch import nn
+
+from skpoe import MIWAE, ModularVAE, PoEVAE, all_estimators, training
+from skpoe.data.rows import Held, Rows
+from skpoe.estimators.starting import errors_of_hidden, find_start_weight, settle, weights_of
+from skpoe.nn import Shared
+
+QUICK = {"latent_dim": 2, "hidden_layer_sizes": (8,), "random_state": 0, "n_threads": 1}
+AUTO = {
+    "init",
+    "latent_dim",
+    "likelihood",
+    "covariance",
+    "dtype",
+    "early_stopping",
+    "batch_size",
+    "max_iter",
+    "weight_decay",
+    "start_weight",
+    "shrinkage",
+    "trust",
+}
+
+
+def bent(n=60, seed=0):
+    """Two modalities that bend around each other, with holes."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(n, 1))
+    X = [z + 0.3 * rng.normal(size=(n, 4)), z**2 + z + 0.3 * rng.normal(size=(n, 3))]
+    return punch(X, "both", share=0.1)
+
+
+def answers(est, X):
+    return [est.transform(X), est.score_samples(X), *est.predict_missing(X), *est.reconstruct(X)]
+
+
+def assert_same(a, b):
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def differ(a, b):
+    return max(np.abs(x - y).max() for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "student_t"])
+@pytest.mark.parametrize("cls", [PoEVAE, MIWAE])
+def test_start_weight_says_how_much_of_the_start_is_kept(cls, likelihood):
+    X, make = bent(), {**QUICK, "likelihood": likelihood}
+    start = cls(**make, max_iter=0).fit(X)
+    none, half, all_ = (cls(**make, max_iter=4, start_weight=w).fit(X) for w in (0.0, 0.5, 1.0))
+    assert_same(answers(all_, X), answers(start, X))
+    assert differ(answers(none, X), answers(start, X)) > 1e-2
+    assert all_.n_iter_ == none.n_iter_ == 4
+    assert all_.loss_curve_ == none.loss_curve_
+    for p, a, b in zip(*(e.model_.parameters() for e in (half, none, all_)), strict=True):
+        torch.testing.assert_close(p, (a + b) / 2)
+
+
+def test_training_goes_on_from_the_start():
+    """The posterior is exact there, so an importance-weighted bound is no bound, but log p."""
+    X, make = bent(), {**QUICK, "likelihood": "gaussian", "dtype": "float64", "batch_size": 60}
+    start = MIWAE(**make, max_iter=0).fit(X)
+    trained = MIWAE(**make, max_iter=30, start_weight=0.0).fit(X)
+    np.testing.assert_allclose(trained.loss_curve_[0], -start.score(X), rtol=1e-10)
+    assert trained.loss_curve_[-1] < trained.loss_curve_[0] - 0.02
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"early_stopping": True}, {"likelihood": "gaussian"}], ids=str
+)
+@pytest.mark.parametrize("cls", [PoEVAE, MIWAE])
+def test_what_was_chosen_gives_the_same_model_by_hand(cls, how, monkeypatch):
+    monkeypatch.setattr(training, "_STARTED_STEPS", 25)
+    X = bent()
+    make = {"hidden_layer_sizes": (8,), "random_state": 0, "n_threads": 1, **how}
+    chosen = cls(**make).fit(X)
+    assert set(chosen.auto_) == AUTO | ({"prediction_weight"} if cls is PoEVAE else set())
+    assert chosen.auto_["init"] == "factor_analysis"
+    assert chosen.auto_["covariance"] == "full"
+    assert chosen.auto_["latent_dim"] == chosen.latent_dim_ == 6
+    assert chosen.auto_["early_stopping"] is how.get("early_stopping", False)
+    assert chosen.auto_["max_iter"] == chosen.n_iter_ == 25
+    known = inspect.signature(cls).parameters
+    by_hand = {name: value for name, value in chosen.auto_.items() if name in known}
+    with warnings.catch_warnings(record=True):
+        same = cls(**{**make, **by_hand}).fit(X)
+    assert same.auto_ == chosen.auto_
+    assert_same(answers(same, X), answers(chosen, X))
+
+
+def test_zeros_and_ones_start_at_random_and_other_values_do_not():
+    rng = np.random.default_rng(0)
+    bits = (rng.uniform(size=(40, 5)) < 0.5).astype(float)
+    real = rng.normal(size=(40, 3))
+    makes = {"bernoulli": [bits, bits[:, :2]], "student_t": [real, real[:, :2]]}
+    for likelihood, X in makes.items():
+        est = PoEVAE(**QUICK, max_iter=0).fit(X)
+        started = likelihood == "student_t"
+        assert est.auto_["likelihood"] == [likelihood] * 2
+        assert est.auto_["init"] == ("factor_analysis" if started else "random")
+        assert est.auto_["prediction_weight"] == (3.0 if started else 0.0)
+        assert est.model_.has_started is started
+    mixed = PoEVAE(**QUICK, max_iter=0).fit([bits, real])
+    assert mixed.auto_["likelihood"] == ["bernoulli", "student_t"]
+    assert mixed.auto_["init"] == "random"
+    own = PoEVAE(**QUICK, max_iter=0, decoder=nn.Linear).fit([real, real[:, :2]])
+    assert own.auto_["init"] == "random"
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "student_t"])
+@pytest.mark.parametrize("cls", [PoEVAE, MIWAE])
+def test_the_same_seed_gives_the_same_model_and_moves_no_global_generator(cls, likelihood):
+    X, make = bent(), {**QUICK, "likelihood": likelihood, "max_iter": 3}
+    states = torch.get_rng_state(), np.random.get_state()
+    first = answers(cls(**make).fit(X), X)
+    assert torch.equal(torch.get_rng_state(), states[0])
+    for a, b in zip(np.random.get_state(), states[1], strict=True):
+        np.testing.assert_array_equal(a, b)
+    torch.manual_seed(5)
+    np.random.seed(5)
+    assert_same(answers(cls(**make).fit(X), X), first)
+    other = cls(**{**make, "random_state": 1}).fit(X)
+    assert differ(answers(other, X), first) > 1e-4
+
+
+def repeats(n, seed):
+    """Two tables, each of which says one number 30 times; the numbers correlate by half."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(n, 1))
+    return [z + rng.normal(size=(n, 1)) + 0.3 * rng.normal(size=(n, 30)) for _ in range(2)]
+
+
+def error_of_hidden_modalities(est, X):
+    """Mean squared error of each modality, predicted from the other."""
+    total = 0.0
+    for m in range(2):
+        hidden = [np.full_like(x, np.nan) if k == m else x for k, x in enumerate(X)]
+        total += ((est.predict_missing(hidden)[m] - X[m]) ** 2).mean()
+    return total
+
+
+def test_tables_that_repeat_themselves_are_trusted_less():
+    """One latent variable cannot know that what a table says thirty times it says once."""
+    make = {**QUICK, "latent_dim": 1, "likelihood": "gaussian", "max_iter": 0, "start_weight": 0.0}
+    for seed in range(3):
+        X, new = repeats(80, seed), repeats(500, seed + 100)
+        est = PoEVAE(**make).fit(X)
+        assert est.auto_["trust"] < 0.5
+        trusting = PoEVAE(**make, trust=1.0).fit(X)
+        # what the other table says explains half of the variance of this one: 2 * 2 * .75
+        ours, theirs = (error_of_hidden_modalities(e, new) for e in (est, trusting))
+        assert ours < 3.6
+        assert theirs > 4.0
+
+
+def test_a_true_factor_analysis_is_trusted():
+    make = {**QUICK, "latent_dim": 3, "likelihood": "gaussian", "max_iter": 0, "start_weight": 0.0}
+    trusts = [
+        PoEVAE(**make).fit(LinearGaussian(n=100, seed=seed).x).auto_["trust"] for seed in range(6)
+    ]
+    assert trusts.count(1.0) >= 5
+
+
+@pytest.fixture(scope="module")
+def start():
+    """Three tables, and an estimator at the start for them, which is a joint Gaussian."""
+    X = LinearGaussian(n=60).x
+    make = {**QUICK, "latent_dim": 3, "likelihood": "gaussian", "dtype": "float64", "trust": 1.0}
+    return X, PoEVAE(**make, max_iter=0).fit(X)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_errors_of_hidden_entries_are_those_of_conditional_means(start, kind):
+    """Each modality is predicted from the entries that a row shows of the others."""
+    X, est = start
+    spread = np.hstack(X).std(0)
+    X = punch(X, kind)
+    errors = errors_of_hidden(est.model_, est.model_.read(X))
+    mean, *rest = gaussian_of(est)
+    flat, expected = np.hstack(X), np.zeros(60)
+    for n, row in enumerate(flat):
+        for begin, end in itertools.pairwise(np.cumsum([0, *(x.shape[1] for x in X)])):
+            others = row.copy()
+            others[begin:end] = np.nan
+            if not np.isnan(others).all():
+                filled = others.copy()
+                filled[np.isnan(others)] = conditional(others, mean, covariance_of(*rest))[0]
+                gap = ((filled - row) / spread)[begin:end]
+                expected[n] += np.nansum(gap**2) / len(gap)
+    np.testing.assert_allclose(errors, expected, atol=1e-9)
+
+
+def test_errors_of_one_table_are_those_of_a_third_of_its_entries():
+    """Of other thirds, so the same but for chance."""
+    X = punch(LinearGaussian(widths=(9,), latent_dim=1, n=500).x, "entries", share=0.2)[0]
+    make = {**QUICK, "latent_dim": 1, "likelihood": "gaussian", "dtype": "float64"}
+    est = PoEVAE(**make, max_iter=0).fit(X)
+    errors = errors_of_hidden(est.model_, est.model_.read([X]))
+    assert errors.shape == (500,)
+    mean, *rest = gaussian_of(est)
+    shown, spread = ~np.isnan(X), np.nanstd(X, axis=0)
+    hidden = shown & (np.random.default_rng(1).uniform(size=shown.shape) < 1 / 3)
+    left = np.where(hidden, np.nan, X)
+    filled = left.copy()
+    for row in filled:
+        if not np.isnan(row).all():
+            row[np.isnan(row)] = conditional(row, mean, covariance_of(*rest))[0]
+    total = np.nansum(np.where(hidden, (filled - X) / spread, np.nan) ** 2) / 9
+    np.testing.assert_allclose(float(errors.mean()), total / 500, rtol=0.1)
+
+
+def test_the_start_is_kept_where_training_did_harm_and_left_where_it_helped(start):
+    X, est = start
+    good, bad = est.model_, copy.deepcopy(est.model_)
+    with torch.no_grad():
+        for parameter in bad.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator()))
+    rows = Rows(Held(good.read(X)), torch.ones(60).double())
+    for ended, begun, kept in ((good, bad, 0.0), (bad, good, 1.0), (good, good, 0.0)):
+        model = copy.deepcopy(ended)
+        assert find_start_weight(model, weights_of(begun), rows) == kept
+        for p, q in zip(model.parameters(), ended.parameters(), strict=True):
+            assert torch.equal(p, q)  # it only looks
+    mixed = copy.deepcopy(good)
+    settle(mixed, weights_of(bad), 0.25)
+    for p, a, b in zip(*(m.parameters() for m in (mixed, good, bad)), strict=True):
+        torch.testing.assert_close(p, 0.75 * a + 0.25 * b)
+
+
+def test_what_cannot_start_at_a_factor_analysis_says_so():
+    X = bent()
+    message = "init='factor_analysis' is for .* take init='random'"
+    refused = []
+    for name, cls in all_estimators():
+        if "init" not in inspect.signature(cls).parameters:
+            continue
+        params = {"init": "factor_analysis", "likelihood": "gaussian", "max_iter": 0}
+        try:
+            est = cls(**params, hidden_layer_sizes=(8,), random_state=0).fit(X)
+        except ValueError as error:
+            assert "take init='random'" in str(error)  # noqa: PT017
+            refused.append(name)
+        else:
+            assert est.model_.has_started
+            assert est.auto_["init"] == "factor_analysis"
+    own = ["DMVAE", "JMVAE", "MMVAE", "MMVAEPlus", "PartialVAE", "SphericalVAE", "VAEVAE"]
+    assert sorted(refused) == own
+    for params in (
+        {"likelihood": "student_t_decoder"},
+        {"likelihood": ["gaussian", "student_t_decoder"]},
+    ):
+        with pytest.raises(ValueError, match=message):
+            PoEVAE(**QUICK, init="factor_analysis", **params).fit(X)
+    for params in ({"private_dim": 1}, {"prior": "scaled_gaussian"}):
+        with pytest.raises(ValueError, match=message):
+            ModularVAE(**QUICK, init="factor_analysis", **params).fit(X)
+    alike = [X[0][:, :3], X[1]]
+    for what in ("encoder", "decoder"):
+        with pytest.raises(ValueError, match=message):
+            PoEVAE(**QUICK, init="factor_analysis", **{what: Shared(nn.Linear)}).fit(alike)
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_epochs_are_no_reason_to_warn():
+    est = PoEVAE(**QUICK, max_iter=0).fit(bent())
+    assert est.n_iter_ == 0
+    assert est.loss_curve_ == []
