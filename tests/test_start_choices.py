@@ -205,11 +205,11 @@ def test_errors_of_hidden_entries_are_those_of_conditional_means(start, kind):
 
 def test_errors_of_one_table_are_those_of_a_third_of_its_entries():
     """Of other thirds, so the same but for chance."""
-    X = punch(LinearGaussian(widths=(9,), latent_dim=1, n=500).x, "entries", share=0.2)[0]
+    X = punch(LinearGaussian(widths=(9,), latent_dim=1, n=1900).x, "entries", share=0.2)[0]
     make = {**QUICK, "latent_dim": 1, "likelihood": "gaussian", "dtype": "float64"}
     est = PoEVAE(**make, max_iter=0).fit(X)
     errors = errors_of_hidden(est.model_, est.model_.read([X]))
-    assert errors.shape == (500,)
+    assert errors.shape == (1900,)
     mean, *rest = gaussian_of(est)
     shown, spread = ~np.isnan(X), np.nanstd(X, axis=0)
     hidden = shown & (np.random.default_rng(1).uniform(size=shown.shape) < 1 / 3)
@@ -219,7 +219,7 @@ def test_errors_of_one_table_are_those_of_a_third_of_its_entries():
         if not np.isnan(row).all():
             row[np.isnan(row)] = conditional(row, mean, covariance_of(*rest))[0]
     total = np.nansum(np.where(hidden, (filled - X) / spread, np.nan) ** 2) / 9
-    np.testing.assert_allclose(float(errors.mean()), total / 500, rtol=0.1)
+    np.testing.assert_allclose(float(errors.mean()), total / 1900, rtol=0.1)
 
 
 def test_the_start_is_kept_where_training_did_harm_and_left_where_it_helped(start):
