@@ -155,18 +155,30 @@ def test_it_is_what_expectation_maximisation_came_to(world, kind):
     np.testing.assert_allclose(covariance_of(loadings, noise), same.get_covariance(), rtol=1e-7)
 
 
-def test_a_diagonal_posterior_is_exact_given_everything(world):
+@pytest.mark.parametrize("cls", [MVAE, MIWAE])
+def test_a_diagonal_posterior_is_exact_given_everything(world, cls):
     """Loadings are turned so that it can be."""
-    est = at_start(world.x, MVAE, covariance="diag")
+    est = at_start(world.x, cls, covariance="diag")
     mean, loadings, noise = gaussian_of(est)
     exact = [posterior_mean(row, mean, loadings, noise) for row in np.hstack(world.x)]
     np.testing.assert_allclose(est.transform(world.x), exact, **EXACT)
     scores = log_prob(np.hstack(world.x), mean, covariance_of(loadings, noise))
     np.testing.assert_allclose(est.score_samples(world.x), scores, **EXACT)
-    # of parts it is not, but they are lower bounds in expectation
     part = [world.x[0], *(np.full_like(x, np.nan) for x in world.x[1:])]
     exact = [posterior_mean(row, mean, loadings, noise) for row in np.hstack(part)]
-    assert np.abs(est.transform(part) - exact).max() > 1e-3
+    assert np.abs(est.transform(part) - exact).max() > 1e-3  # of parts it cannot be
+
+
+@pytest.mark.parametrize("cls", [MVAE, MoPoE])
+def test_a_diagonal_posterior_of_a_part_takes_each_variable_for_itself(world, cls):
+    """Whether the prior is an expert of its own or a part of each."""
+    est = at_start(world.x, cls, covariance="diag")
+    mean, loadings, noise = gaussian_of(est)
+    first = slice(0, world.widths[0])
+    evidence = loadings[first].T / noise[first]
+    exact = (world.x[0] - mean[first]) @ evidence.T / (1 + (evidence * loadings[first].T).sum(1))
+    part = [world.x[0], *(np.full_like(x, np.nan) for x in world.x[1:])]
+    np.testing.assert_allclose(est.transform(part), exact, **EXACT)
 
 
 @every_whole

@@ -167,11 +167,13 @@ def test_tables_that_repeat_themselves_are_trusted_less():
 
 
 def test_a_true_factor_analysis_is_trusted():
+    """A few rows that would be predicted better otherwise are luck."""
     make = {**QUICK, "latent_dim": 3, "likelihood": "gaussian", "max_iter": 0, "start_weight": 0.0}
-    trusts = [
-        PoEVAE(**make).fit(LinearGaussian(n=100, seed=seed).x).auto_["trust"] for seed in range(6)
-    ]
-    assert trusts.count(1.0) >= 5
+    trusts = []
+    for seed in range(8):
+        X = punch(LinearGaussian(n=100, seed=seed).x, "both", share=0.3, seed=seed)
+        trusts.append(PoEVAE(**make).fit(X).auto_["trust"])
+    assert trusts.count(1.0) >= 7
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +231,11 @@ def test_the_start_is_kept_where_training_did_harm_and_left_where_it_helped(star
         for parameter in bad.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator()))
     rows = Rows(Held(good.read(X)), torch.ones(60).double())
-    for ended, begun, kept in ((good, bad, 0.0), (bad, good, 1.0), (good, good, 0.0)):
+    unsure = copy.deepcopy(good)
+    for likelihood in unsure.likelihoods:
+        likelihood.rho.data += 3  # predicts as well, but its rows are less likely
+    cases = [(good, bad, 0.0), (bad, good, 1.0), (good, good, 0.0), (unsure, good, 1.0)]
+    for ended, begun, kept in cases:
         model = copy.deepcopy(ended)
         assert find_start_weight(model, weights_of(begun), rows) == kept
         for p, q in zip(model.parameters(), ended.parameters(), strict=True):
