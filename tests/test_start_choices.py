@@ -90,7 +90,7 @@ def test_what_was_chosen_gives_the_same_model_by_hand(cls, how, monkeypatch):
     assert set(chosen.auto_) == AUTO | ({"prediction_weight"} if cls is PoEVAE else set())
     assert chosen.auto_["init"] == "factor_analysis"
     assert chosen.auto_["covariance"] == "full"
-    assert chosen.auto_["latent_dim"] == chosen.latent_dim_ == 6
+    assert chosen.auto_["latent_dim"] == chosen.latent_dim_ == 4
     assert chosen.auto_["early_stopping"] is how.get("early_stopping", False)
     assert chosen.auto_["max_iter"] == chosen.n_iter_ == 25
     known = inspect.signature(cls).parameters
@@ -170,10 +170,10 @@ def test_a_true_factor_analysis_is_trusted():
     """A few rows that would be predicted better otherwise are luck."""
     make = {**QUICK, "latent_dim": 3, "likelihood": "gaussian", "max_iter": 0, "start_weight": 0.0}
     trusts = []
-    for seed in range(8):
+    for seed in range(10):
         X = punch(LinearGaussian(n=100, seed=seed).x, "both", share=0.3, seed=seed)
-        trusts.append(PoEVAE(**make).fit(X).auto_["trust"])
-    assert trusts.count(1.0) >= 7
+        trusts.append(PoEVAE(**{**make, "random_state": seed}).fit(X).auto_["trust"])
+    assert trusts.count(1.0) >= 9
 
 
 @pytest.fixture(scope="module")
