@@ -134,7 +134,7 @@ def test_streaming_changes_no_number(make, form, early_stopping, monkeypatch):
     monkeypatch.setattr(reading, "Streamed", lambda *what: streams.append(what) or Streamed(*what))
     same = beside(make(form))
     streamed = est.fit(same[rows], sample_weight=weights).transform(same)
-    assert len(streams) == 1
+    assert streams
     np.testing.assert_array_equal(streamed, held)
 
 
