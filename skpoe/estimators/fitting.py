@@ -71,7 +71,7 @@ class Fitting:
             if self.goes_on:
                 # a copy: if training fails, the estimator keeps the model that it has
                 model, objective = copy.deepcopy((estimator.model_, estimator._objective))
-                seed, self.auto = estimator._seed, estimator.auto_
+                seed, self.auto = estimator._seed, dict(estimator.auto_)
             else:
                 seed = draw_seed(estimator.random_state)
                 model, objective = self._compose(source, layout, likelihoods, seed)
