@@ -284,3 +284,21 @@ def test_no_epochs_are_no_reason_to_warn():
     est = PoEVAE(**QUICK, max_iter=0).fit(bent())
     assert est.n_iter_ == 0
     assert est.loss_curve_ == []
+
+
+def test_a_call_that_fails_leaves_what_was_chosen_as_it_was(monkeypatch):
+    X = bent()
+    est = PoEVAE(**QUICK, max_iter=3).fit(X)
+    before, predictions = dict(est.auto_), answers(est, X)
+
+    def fails(*args, **kwargs):
+        raise FloatingPointError("not finite")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("skpoe.estimators.fitting.train", fails)
+        with pytest.raises(FloatingPointError, match="not finite"):
+            est.partial_fit(X)
+    assert est.auto_ == before
+    assert_same(answers(est, X), predictions)
+    est.partial_fit(X)
+    assert est.auto_ == {**before, "max_iter": 1}
