@@ -3,7 +3,6 @@
 import copy
 import inspect
 import itertools
-import warnings
 
 import numpy as np
 import pytest
@@ -55,8 +54,10 @@ def differ(a, b):
     return max(np.abs(x - y).max() for x, y in zip(a, b, strict=True))
 
 
-@pytest.mark.parametrize("likelihood", ["gaussian", "student_t"])
-@pytest.mark.parametrize("cls", [PoEVAE, MIWAE])
+@pytest.mark.parametrize(
+    ("cls", "likelihood"),
+    [(PoEVAE, "gaussian"), (PoEVAE, "student_t"), (MIWAE, "student_t")],
+)
 def test_start_weight_says_how_much_of_the_start_is_kept(cls, likelihood):
     X, make = bent(), {**QUICK, "likelihood": likelihood}
     start = cls(**make, max_iter=0).fit(X)
@@ -78,13 +79,11 @@ def test_training_goes_on_from_the_start():
     assert trained.loss_curve_[-1] < trained.loss_curve_[0] - 0.02
 
 
-@pytest.mark.parametrize(
-    "how", [{}, {"early_stopping": True}, {"likelihood": "gaussian"}], ids=str
-)
+@pytest.mark.parametrize("how", [{}, {"early_stopping": True}], ids=str)
 @pytest.mark.parametrize("cls", [PoEVAE, MIWAE])
 def test_what_was_chosen_gives_the_same_model_by_hand(cls, how, monkeypatch):
-    monkeypatch.setattr(training, "_STARTED_STEPS", 25)
-    X = bent()
+    monkeypatch.setattr(training, "_STARTED_STEPS", 20)
+    X = bent(200)
     make = {"hidden_layer_sizes": (8,), "random_state": 0, "n_threads": 1, **how}
     chosen = cls(**make).fit(X)
     assert set(chosen.auto_) == AUTO | ({"prediction_weight"} if cls is PoEVAE else set())
@@ -92,11 +91,11 @@ def test_what_was_chosen_gives_the_same_model_by_hand(cls, how, monkeypatch):
     assert chosen.auto_["covariance"] == "full"
     assert chosen.auto_["latent_dim"] == chosen.latent_dim_ == 4
     assert chosen.auto_["early_stopping"] is how.get("early_stopping", False)
-    assert chosen.auto_["max_iter"] == chosen.n_iter_ == 25
+    assert chosen.auto_["max_iter"] == chosen.n_iter_ == 20
+    assert chosen.auto_["start_weight"] < 1  # else training would leave no trace
     known = inspect.signature(cls).parameters
     by_hand = {name: value for name, value in chosen.auto_.items() if name in known}
-    with warnings.catch_warnings(record=True):
-        same = cls(**{**make, **by_hand}).fit(X)
+    same = cls(**{**make, **by_hand}).fit(X)
     assert same.auto_ == chosen.auto_
     assert_same(answers(same, X), answers(chosen, X))
 
@@ -120,10 +119,9 @@ def test_zeros_and_ones_start_at_random_and_other_values_do_not():
     assert own.auto_["init"] == "random"
 
 
-@pytest.mark.parametrize("likelihood", ["gaussian", "student_t"])
 @pytest.mark.parametrize("cls", [PoEVAE, MIWAE])
-def test_the_same_seed_gives_the_same_model_and_moves_no_global_generator(cls, likelihood):
-    X, make = bent(), {**QUICK, "likelihood": likelihood, "max_iter": 3}
+def test_the_same_seed_gives_the_same_model_and_moves_no_global_generator(cls):
+    X, make = bent(), {**QUICK, "max_iter": 3}
     states = torch.get_rng_state(), np.random.get_state()
     first = answers(cls(**make).fit(X), X)
     assert torch.equal(torch.get_rng_state(), states[0])
