@@ -305,16 +305,14 @@ def choose_shrinkage(
     Held-out values count as if they were at most 5 deviations out.
     """
     held = held.clipped(_REACH)
-    best: tuple[float, float, FactorAnalysis] | None = None
+    tried: list[tuple[float, FactorAnalysis]] = []
     model: FactorAnalysis | None = None
     for shrinkage in shrinkages:
         # each goes on from the one before: they are close
         model, _ = fit(kept, latent_dim, shrinkage, _N_TRIED, _CLOSE, begin=model)
-        score = model.typical(held) if len(held) else 0.0
-        if best is None or score > best[0]:
-            best = (score, shrinkage, model)
-    assert best is not None
-    return best[1], best[2]
+        tried.append((model.typical(held) if len(held) else 0.0, model))
+    best = max(range(len(tried)), key=lambda k: tried[k][0])  # the first of equals
+    return shrinkages[best], tried[best][1]
 
 
 def choose_latent_dim(
