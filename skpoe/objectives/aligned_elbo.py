@@ -38,9 +38,9 @@ class AlignedELBO(Objective):
     .. math:: \frac{\gamma}{2} \sum_m \log \mathcal{N}\big(x_m; \hat x_m(\mathrm{E}[z \mid
         x_{s'}]), v_m\big), \quad s' = s \text{ or } O \setminus s, \ m \notin s'
 
-    in standardised units, up to a constant. The variance v_m is learned for this term alone, so errors of prediction
-    never become noise of the generative model; likelihoods without a noise of their own judge the
-    prediction themselves.
+    in standardised units, up to a constant. The variance v_m is learned for this term alone, so
+    errors of prediction never become noise of the generative model; likelihoods without a noise of
+    their own judge the prediction themselves.
 
     Parameters
     ----------
