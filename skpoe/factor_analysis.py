@@ -107,11 +107,19 @@ class FactorAnalysis:
         """Weighted mean of :meth:`log_prob`."""
         return float((self.log_prob(table) * table.weights).sum() / table.weights.sum())
 
-    def typical(self, table: Table) -> float:
-        """Weighted median of :meth:`log_prob`: rows that are far out do not decide it."""
-        value, order = self.log_prob(table).sort()
-        reached = table.weights[order].cumsum(0) >= 0.5 * table.weights.sum()
-        return float(value[reached.nonzero()[0, 0]])
+    def surprises(self, table: Table) -> Tensor:
+        """How far each shown entry is from what the others of its row say, in deviations, (N, F).
+
+        Under the model each has mean 0 and variance 1. Zero where missing.
+        """
+        result = torch.empty_like(table.x)
+        for rows in table._chunks:
+            post = _Inference(self, table, rows)
+            explained = ((self.loadings @ post.covariance) * self.loadings).sum(-1)  # (U, F)
+            variance = (self.noise - explained).clamp(min=1e-12)[post.which]
+            gap = table.x[rows] - self.mean - post.mean @ self.loadings.mT
+            result[rows] = gap / variance.sqrt() * table.shown[rows][:, table.group]
+        return result
 
     def canonical(self) -> FactorAnalysis:
         """Turn z so that given all of x its variables are independent, the best known first.
@@ -297,28 +305,43 @@ def fit(
     return model, scores
 
 
-def choose_shrinkage(
-    kept: Table, held: Table, latent_dim: int, shrinkages: Sequence[float]
-) -> tuple[float, FactorAnalysis]:
-    """Choose the shrinkage under which held-out rows are likeliest; give that fit of the kept.
+def choose(
+    kept: Table, held: Table, latent_dims: Sequence[int], shrinkages: Sequence[float]
+) -> tuple[int, float, FactorAnalysis]:
+    """Choose dimension and shrinkage under which held-out rows are likeliest.
 
-    Held-out values count as if they were at most 5 deviations out.
+    Held-out values count as if they were at most 5 deviations out. The shrinkage is found for
+    the last dimension, the dimension for that shrinkage, and the shrinkage again for both.
+
+    Returns
+    -------
+    latent_dim : int
+    shrinkage : float
+    model : FactorAnalysis
+        Fitted to the rows that were kept.
     """
     held = held.clipped(_REACH)
+    latent_dim = latent_dims[-1]
+    shrinkage, model = _choose_shrinkage(kept, held, latent_dim, shrinkages)
+    if len(latent_dims) > 1 and len(held):
+        scores = [
+            fit(kept, d, shrinkage, _N_TRIED, _CLOSE)[0].score(held) for d in latent_dims[:-1]
+        ]
+        scores.append(model.score(held))
+        latent_dim = latent_dims[scores.index(max(scores))]
+        if latent_dim != latent_dims[-1]:
+            shrinkage, model = _choose_shrinkage(kept, held, latent_dim, shrinkages)
+    return latent_dim, shrinkage, model
+
+
+def _choose_shrinkage(
+    kept: Table, held: Table, latent_dim: int, shrinkages: Sequence[float]
+) -> tuple[float, FactorAnalysis]:
     tried: list[tuple[float, FactorAnalysis]] = []
     model: FactorAnalysis | None = None
     for shrinkage in shrinkages:
         # each goes on from the one before: they are close
         model, _ = fit(kept, latent_dim, shrinkage, _N_TRIED, _CLOSE, begin=model)
-        tried.append((model.typical(held) if len(held) else 0.0, model))
+        tried.append((model.score(held) if len(held) else 0.0, model))
     best = max(range(len(tried)), key=lambda k: tried[k][0])  # the first of equals
     return shrinkages[best], tried[best][1]
-
-
-def choose_latent_dim(
-    kept: Table, held: Table, latent_dims: Sequence[int], shrinkage: float
-) -> int:
-    """Choose the dimension under which held-out rows are likeliest."""
-    held = held.clipped(_REACH)
-    scores = [fit(kept, d, shrinkage, _N_TRIED, _CLOSE)[0].typical(held) for d in latent_dims]
-    return latent_dims[scores.index(max(scores))]

@@ -48,6 +48,18 @@ def importance_log_weights(
     return model.log_likelihood(z, batch).sum(-1) + posterior.log_ratio(z)
 
 
+def predictive_log_weights(
+    model: MultimodalVAE, batch: Batch, posterior: SubsetPosterior, z: Tensor
+) -> Tensor:
+    """As :func:`importance_log_weights`, of p(x_O | z) to the power of the trust in what is shown.
+
+    A model that trusts a part of the modalities less than it says predicts with the posterior
+    that it then has.
+    """
+    power = model.strategy.trust_in(batch.observed)
+    return power * model.log_likelihood(z, batch).sum(-1) + posterior.log_ratio(z)
+
+
 def importance_log_likelihood(
     model: MultimodalVAE, batch: Batch, noise: RowNoise, n_draws: int
 ) -> Tensor:

@@ -55,6 +55,22 @@ def test_log_likelihood_of_any_pattern_is_that_of_scipy(world, kind):
 
 
 @every_kind
+def test_surprises_are_those_of_each_entry_given_the_others(world, kind):
+    X = punch(world.x, kind)
+    model, flat = random_model(sum(world.widths)), np.hstack(X)
+    mean, covariance = model.mean.numpy(), covariance_of(model)
+    found = model.surprises(table_of(X))
+    for row, surprise in zip(flat, found.numpy(), strict=True):
+        np.testing.assert_array_equal(surprise[np.isnan(row)], 0)
+        for f in np.flatnonzero(~np.isnan(row)):
+            others = np.flatnonzero(~np.isnan(row) & (np.arange(len(row)) != f))
+            gain = np.linalg.solve(covariance[np.ix_(others, others)], covariance[others, f])
+            expected = mean[f] + gain @ (row - mean)[others]
+            variance = covariance[f, f] - gain @ covariance[others, f]
+            np.testing.assert_allclose(surprise[f] * variance**0.5, row[f] - expected, atol=1e-9)
+
+
+@every_kind
 def test_rows_are_chunked_without_a_trace(world, kind, monkeypatch):
     X = punch(world.x, kind)
     model = random_model(sum(world.widths))
@@ -162,8 +178,8 @@ def test_freak_values_do_not_choose(choose):
     def chosen(held):
         kept, held = table_of([x[:300]]), table_of([held])
         if choose == "shrinkage":
-            return em.choose_shrinkage(kept, held, 2, em.SHRINKAGES)[0]
-        return em.choose_latent_dim(kept, held, [1, 2, 3, 5], 0.0)
+            return em.choose(kept, held, [2], em.SHRINKAGES)[1]
+        return em.choose(kept, held, [1, 2, 3, 5], [0.0])[0]
 
     clean = x[300:]
     freak = clean.copy()
@@ -171,6 +187,19 @@ def test_freak_values_do_not_choose(choose):
     expected = {"shrinkage": 0.0, "latent_dim": 2}[choose]
     assert chosen(clean) == chosen(freak) == expected
     assert chosen(freak[4:5] / 1e9 * 5) != expected  # alone it would have chosen
+
+
+def test_dimension_and_shrinkage_are_chosen_together():
+    """The best dimension without much shrinkage is none that a much shrunken fit would choose."""
+    x = LinearGaussian(widths=(30, 30), latent_dim=2, n=140, seed=1).stacked((0, 1))[3]
+    kept, held = table_of([x[:40]]), table_of([x[40:]])
+    latent_dim, shrinkage, model = em.choose(kept, held, [1, 2, 4, 20], em.SHRINKAGES)
+    assert latent_dim == 2
+    assert model.loadings.shape == (60, 2)
+    scores = {rho: em.fit(kept, 2, rho, 40, 1e-2)[0].score(held) for rho in em.SHRINKAGES}
+    assert scores[shrinkage] > max(scores.values()) - 0.05
+    # which is less than what that of twenty factors asks for
+    assert shrinkage < em.choose(kept, held, [20], em.SHRINKAGES)[1]
 
 
 def test_masks_of_modalities_are_masks_of_their_entries(world):

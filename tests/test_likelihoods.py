@@ -312,3 +312,25 @@ def test_gaussian_refuses_what_cannot_be_squared():
         ValueError, match=r"Modality 'rna' has values beyond 1e\+150, whose squares"
     ):
         LIKELIHOODS["gaussian"]().check(np.array([[1.0, 1e160]]), "rna")
+
+
+@pytest.mark.parametrize("df", [3.0, 5.0, 15.0])
+def test_student_t_starts_at_the_tails_of_residuals(df):
+    """The likeliest of a few degrees of freedom, by scipy; variances stay."""
+    residuals = stats.t.rvs(df, size=(400, 4), random_state=0) * ((df - 2) / df) ** 0.5
+    weights = np.random.default_rng(0).uniform(size=(400, 4))
+    weights[:200, 1] = 0
+    residuals[:200, 1] = 1e6  # are not there
+    likelihood = LIKELIHOODS["student_t"]()
+    likelihood.start([(torch.randn(9, 4), torch.ones(9, 1, dtype=torch.bool), torch.ones(9))])
+    variance = torch.tensor([0.3, 0.5, 0.7, 0.9])
+    likelihood.start_noise(variance)
+    likelihood.start_tail(torch.from_numpy(residuals), torch.from_numpy(weights))
+    torch.testing.assert_close(likelihood.noise_variance(), variance)
+    tried = (2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0)
+    scores = [
+        (stats.t.logpdf(residuals, d, scale=((d - 2) / d) ** 0.5) * weights).sum() for d in tried
+    ]
+    best = tried[int(np.argmax(scores))]
+    assert abs(np.log(best / df)) < 0.8
+    np.testing.assert_allclose(likelihood.df().item(), best, rtol=1e-6)

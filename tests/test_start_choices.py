@@ -89,7 +89,9 @@ def test_what_was_chosen_gives_the_same_model_by_hand(cls, how, monkeypatch):
     assert set(chosen.auto_) == AUTO | ({"prediction_weight"} if cls is PoEVAE else set())
     assert chosen.auto_["init"] == "factor_analysis"
     assert chosen.auto_["covariance"] == "full"
-    assert chosen.auto_["latent_dim"] == chosen.latent_dim_ == 4
+    half, all_but_one = 4, 6
+    expected = half if cls is PoEVAE else all_but_one
+    assert chosen.auto_["latent_dim"] == chosen.latent_dim_ == expected
     assert chosen.auto_["early_stopping"] is how.get("early_stopping", False)
     assert chosen.auto_["max_iter"] == chosen.n_iter_ == 20
     assert chosen.auto_["start_weight"] < 1  # else training would leave no trace
@@ -98,6 +100,15 @@ def test_what_was_chosen_gives_the_same_model_by_hand(cls, how, monkeypatch):
     same = cls(**{**make, **by_hand}).fit(X)
     assert same.auto_ == chosen.auto_
     assert_same(answers(same, X), answers(chosen, X))
+
+
+@pytest.mark.parametrize("n_rows", [30, 200])
+def test_held_out_rows_choose_the_dimension_where_features_outnumber_rows(n_rows):
+    X = LinearGaussian(widths=(40, 40), latent_dim=2, n=n_rows).x
+    est = PoEVAE(**{**QUICK, "latent_dim": "auto"}, max_iter=0).fit(X)
+    assert est.auto_["latent_dim"] == est.latent_dim_ == (2 if n_rows < 80 else 40)
+    by_hand = PoEVAE(**{**QUICK, "latent_dim": est.latent_dim_}, max_iter=0).fit(X)
+    assert_same(answers(by_hand, X), answers(est, X))
 
 
 def test_zeros_and_ones_start_at_random_and_other_values_do_not():

@@ -18,6 +18,8 @@ class BaseVAE(SharedParameters, CallbackSupportMixin, BaseMultimodal):
 
     # what init="auto" means
     _auto_init = "random"
+    # and latent_dim="auto" at least, beside a start at factor analysis and if features allow
+    _auto_least_latent = 1
 
     @abstractmethod
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:

@@ -7,7 +7,8 @@ import inspect
 _PARAMETERS = {
     "latent_dim": """int or "auto", {default}
         Number of latent variables. "auto" is half the number of features, at most 64; with a start
-        at factor analysis at most 128, and at most half the number of rows.""",
+        at factor analysis at most 128 and at most half the number of rows, and chosen by held-out
+        rows where there are fewer rows than features.""",
     "hidden_layer_sizes": """sequence of int, {default}
         Widths of the hidden layers of each encoder; of each decoder too.""",
     "activation": """{"relu", "silu", "tanh", "gelu", "softplus"}, {default}

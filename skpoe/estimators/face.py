@@ -33,8 +33,8 @@ from ..data.validation import read
 from ..metrics import (
     MOST_COMPONENTS,
     importance_log_likelihood,
-    importance_log_weights,
     predictive_draws,
+    predictive_log_weights,
 )
 from ..model import MultimodalVAE
 from ..random import RowNoise, row_keys
@@ -265,7 +265,7 @@ class BaseMultimodal(
                 posterior, z = predictive_draws(model, batch, stream, n_draws, antithetic=True)
             weights = posterior.log_weights.expand(z.shape[:-1])
             if self.imputation == "importance":
-                weights = weights + importance_log_weights(model, batch, posterior, z)
+                weights = weights + predictive_log_weights(model, batch, posterior, z)
             weights = torch.softmax(weights.flatten(0, 1), dim=0).view_as(weights)  # (K, S, N)
             filled = []
             for m in wanted:

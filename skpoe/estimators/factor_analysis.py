@@ -31,7 +31,7 @@ from .face import BaseMultimodal
 from .fitting import draw_seed, find_device
 from .parameters import SharedParameters
 from .reading import read_rows
-from .starting import hold_out, most_latent
+from .starting import hold_out, most_latent, powers_up_to
 
 _SHARED = (
     "latent_dim",
@@ -176,12 +176,12 @@ class MultimodalFactorAnalysis(BaseMultimodal):
 
     def _choose(self, most: int, kept: Table, held: Table) -> tuple[int, float]:
         dims = powers_up_to(most) if self.latent_dim == "auto" else [int(self.latent_dim)]
-        shrinkage = self.shrinkage
-        if shrinkage == "auto":
-            shrinkage, _ = em.choose_shrinkage(kept, held, dims[-1], em.SHRINKAGES)
-        if len(dims) == 1 or not len(held):
-            return dims[-1], float(shrinkage)
-        return em.choose_latent_dim(kept, held, dims, shrinkage), float(shrinkage)
+        wanted = self.shrinkage
+        shrinkages = em.SHRINKAGES if wanted == "auto" else [float(wanted)]
+        if len(dims) * len(shrinkages) == 1 or not len(held):
+            return dims[-1], shrinkages[0]
+        latent_dim, shrinkage, _ = em.choose(kept, held, dims, shrinkages)
+        return latent_dim, shrinkage
 
     def get_covariance(self):
         """Give the covariance of x under the model, the features of all modalities side by side.
@@ -224,11 +224,6 @@ class MultimodalFactorAnalysis(BaseMultimodal):
 def settled(scores: list[float], tol: float) -> bool:
     """Whether the last step changed little; with a shrinkage the likelihood of the data falls."""
     return len(scores) > 1 and abs(scores[-1] - scores[-2]) <= tol
-
-
-def powers_up_to(most: int) -> list[int]:
-    """1, 2, 4, ... and ``most``."""
-    return [*(2**k for k in range(most.bit_length()) if 2**k < most), most]
 
 
 def linear_model(fitted: FactorAnalysis, likelihoods: list[Gaussian]) -> MultimodalVAE:

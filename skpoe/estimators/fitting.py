@@ -25,7 +25,7 @@ from ..threads import limit_threads
 from ..training import Plan, Record, Run, train
 from .pieces import Pieces, make_likelihoods
 from .reading import hold, n_distinct, read_rows
-from .starting import LinearStart, deal, is_linear
+from .starting import LinearStart, choose_latent_dim, deal, is_linear
 
 # below so many rows, those held out for validation are worth more in training
 _AUTO_EARLY_STOPPING = 2000
@@ -74,11 +74,12 @@ class Fitting:
                 seed, self.auto = estimator._seed, dict(estimator.auto_)
             else:
                 seed = draw_seed(estimator.random_state)
-                model, objective = self._compose(source, layout, likelihoods, seed)
             learned, watched = self._split(len(source), seed)
-            start = None
-            if self.linear and not self.goes_on:
-                start = self._start(model, objective, source, weight, learned, watched, seed)
+            split, start = None if watched is None else (learned, watched), None
+            if not self.goes_on:
+                model, objective = self._compose(source, weight, layout, likelihoods, split, seed)
+            if self.linear:
+                start = self._start(model, objective, source, weight, split, seed)
             plan = self._plan(seed, len(learned), model.has_started)
             rows = hold(source, weight, model)
             context = estimator._init_callback_context(max_subtasks=plan.n_epochs(len(learned)))
@@ -127,15 +128,37 @@ class Fitting:
         return make_likelihoods(self.estimator.likelihood, names, source)
 
     def _compose(
-        self, source: Source, layout: Layout, likelihoods: list[Likelihood], seed: int
+        self,
+        source: Source,
+        weight: torch.Tensor,
+        layout: Layout,
+        likelihoods: list[Likelihood],
+        split: tuple[torch.Tensor, torch.Tensor] | None,
+        seed: int,
     ) -> tuple[MultimodalVAE, Objective]:
-        """Compose a new model, in its place and precision."""
-        estimator = self.estimator
-        self.linear = is_linear(estimator, likelihoods)
+        """Compose a new model."""
+        self.linear = is_linear(self.estimator, likelihoods)
         n_rows = n_distinct(source) if self.linear else len(source)
-        pieces = Pieces(
-            estimator, layout.names, layout.widths, likelihoods, seed, n_rows, self.linear
-        )
+        given = (self.estimator, layout.names, layout.widths, likelihoods, seed, n_rows)
+        pieces = Pieces(*given, self.linear)
+        model, objective = self._assemble(pieces, source)
+        if self.linear and len(pieces.latent_dims) > 1:
+            rows = hold(source, weight, model)
+            chosen = choose_latent_dim(rows, split, seed, pieces.latent_dims)
+            pieces = Pieces(*given, self.linear, chosen)
+            model, objective = self._assemble(pieces, source)
+        self.auto |= {
+            **pieces.auto,
+            "init": "factor_analysis" if self.linear else "random",
+            "latent_dim": model.latent_dim,
+            "likelihood": [likelihood.name for likelihood in likelihoods],
+            "dtype": "float64" if self._is_double(source) else "float32",
+        }
+        return model, objective
+
+    def _assemble(self, pieces: Pieces, source: Source) -> tuple[MultimodalVAE, Objective]:
+        """Put pieces together, in their place and precision."""
+        estimator = self.estimator
         model, objective = estimator._compose(pieces)
         if self.linear and not model.has_linear_start:
             raise ValueError(
@@ -146,15 +169,7 @@ class Fitting:
             )
         for module in (model, objective):
             module.to(device=find_device(estimator.device))
-        double = self._is_double(source)
-        _cast(model, torch.float64 if double else torch.float32)
-        self.auto = {
-            **pieces.auto,
-            "init": "factor_analysis" if self.linear else "random",
-            "latent_dim": model.latent_dim,
-            "likelihood": [likelihood.name for likelihood in likelihoods],
-            "dtype": "float64" if double else "float32",
-        }
+        _cast(model, torch.float64 if self._is_double(source) else torch.float32)
         return model, objective
 
     def _start(
@@ -163,8 +178,7 @@ class Fitting:
         objective: Objective,
         source: Source,
         weight: torch.Tensor,
-        learned: torch.Tensor,
-        watched: torch.Tensor | None,
+        split: tuple[torch.Tensor, torch.Tensor] | None,
         seed: int,
     ) -> LinearStart:
         """Start a model at a factor analysis."""
@@ -176,7 +190,7 @@ class Fitting:
             model,
             objective,
             lambda model: hold(source, weight, model),
-            None if watched is None else (learned, watched),
+            split,
             seed,
             start_weight=wanted,
             shrinkage=getattr(estimator, "shrinkage", "auto"),

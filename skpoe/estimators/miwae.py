@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,11 +71,13 @@ class MIWAE(BaseVAE):
     """
 
     _auto_init = "factor_analysis"
+    _auto_least_latent = 10
 
     latent_dim: int | str = "auto"
     covariance: str = "auto"
     gradient: str = "iwae"
     shrinkage: float | str = "auto"
+    hidden_layer_sizes: Sequence[int] = (128, 128, 128)
     activation: str = "silu"
     likelihood: Any = "auto"
     n_samples: int = 5

@@ -23,7 +23,7 @@ from ..private import PrivateLatents
 from ..random import derive_seed
 from ..strategies import JointEncoder, ProductOfExperts, Strategy
 from ..subsets import Subsets
-from .starting import most_latent
+from .starting import most_latent, powers_up_to
 
 # networks beside a linear part read values clipped to so many deviations
 _REACH = 5.0
@@ -97,6 +97,8 @@ class Pieces:
     n_rows : int
     linear : bool, default=False
         Whether networks are ``LinearPlus``, to start at factor analysis.
+    latent_dim : int, default=None
+        D; the largest of ``latent_dims`` when None.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Pieces:
         seed: int,
         n_rows: int,
         linear: bool = False,
+        latent_dim: int | None = None,
     ) -> None:
         self.n_rows, self.linear = n_rows, linear
         if linear:
@@ -119,6 +122,7 @@ class Pieces:
         self._estimator = estimator
         # what was read for parameters that may be "auto"
         self.auto: dict[str, Any] = {}
+        self._latent_dim = latent_dim
         self._n_made = 0
         self._tied: dict[int, nn.Parameter] = {}
 
@@ -134,14 +138,23 @@ class Pieces:
 
     @property
     def latent_dim(self) -> int:
-        """D, with "auto" read off the data."""
+        """D."""
+        return self.latent_dims[-1] if self._latent_dim is None else self._latent_dim
+
+    @property
+    def latent_dims(self) -> list[int]:
+        """What D may be: more than one where held-out rows are to choose, the largest last."""
         wanted = self._estimator.latent_dim
         if not isinstance(wanted, str):
-            return int(wanted)
+            return [int(wanted)]
         half = -(-self.n_features // 2)
-        return (
-            min(half, most_latent(self.n_rows, self.n_features)) if self.linear else min(64, half)
-        )
+        if not self.linear:
+            return [min(64, half)]
+        most = max(half, self._estimator._auto_least_latent)
+        most = min(most, most_latent(self.n_rows, self.n_features))
+        # where features outnumber rows, training seldom improves on the start, and a start with
+        # many factors is too sure of what it has seen
+        return powers_up_to(most) if self.n_features > self.n_rows else [most]
 
     def gaussian(self, auto: str = "diag") -> Family:
         """Give the Gaussian family that ``covariance`` names."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -13,16 +13,19 @@ from torch import Tensor
 from .. import factor_analysis
 from ..data.batch import Batch
 from ..data.rows import Rows
-from ..factor_analysis import SHRINKAGES, Table
+from ..factor_analysis import SHRINKAGES, FactorAnalysis, Table
 from ..likelihoods import Likelihood
 from ..metrics import importance_log_likelihood
 from ..model import MultimodalVAE
 from ..objectives import Objective
 from ..random import RowNoise, row_keys
+from ..strategies import ProductOfExperts
 from ..training import Plan, train
 
 # rows, and numbers, that a start is read off; more change little
 _MOST_ROWS, _MOST_NUMBERS = 5000, 2**26
+# numbers that the tails of noise are read off
+_MOST_TAILS = 2**18
 _N_STEPS = 60
 _MOST_LATENT = 128
 _HELD_OUT = 0.2
@@ -112,20 +115,21 @@ class LinearStart:
         self.read, self.refit = read, split is None
         self.kept, self.held = hold_out(rows, seed) if split is None else split
         self.start_weight = start_weight if len(self.held) else 0.0
-        share = most_rows(rows) / len(rows)
-        some = _draw(rows, seed, "some") < share
-        first, last = (part[some[part]] if share < 1 else part for part in (self.kept, self.held))
-        table = _table(rows, torch.cat([first, last]))
-        places = torch.arange(len(table)).split([len(first), len(last)])
-        self.shrinkage, part = factor_analysis.choose_shrinkage(
-            *(table.take(place) for place in places),
-            model.latent_dim,
+        tables = _tables(rows, self.kept, self.held, seed)
+        _, self.shrinkage, part = factor_analysis.choose(
+            tables.kept,
+            tables.held,
+            [model.latent_dim],
             SHRINKAGES if isinstance(shrinkage, str) else [shrinkage],
         )
         part = part.canonical()
+        _start_tails(model, part, tables.held)
         self.trust = 1.0 if isinstance(trust, str) else float(trust)
         tempers = (
-            trust == "auto" and model.strategy.tempers and model.n_modalities > 1 and len(last) > 0
+            trust == "auto"
+            and model.strategy.tempers
+            and model.n_modalities > 1
+            and len(tables.held) > 0
         )
         self.trial: tuple[MultimodalVAE, Objective] | None = None
         if tempers or (self.refit and self.start_weight == "auto"):
@@ -133,10 +137,10 @@ class LinearStart:
             trial.start_at(part)
             self.trial = trial, goal
         if tempers:
-            batch, _, weights = read(trial)[last]
+            batch, _, weights = read(trial)[tables.rows_held]
             self.trust = _choose_trust(trial, batch, weights)
         # anew, so that it does not depend on what else was tried
-        learned = table if self.refit else table.take(places[0])
+        learned = tables.whole if self.refit else tables.kept
         part = factor_analysis.fit(learned, model.latent_dim, self.shrinkage, _N_STEPS)[0]
         model.start_at(part.canonical(), self.trust)
         self.begun = weights_of(model)
@@ -147,7 +151,7 @@ class LinearStart:
             return
         trial, objective = self.trial
         if trial.strategy.tempers:
-            trial.strategy.trust.fill_(self.trust)
+            cast("ProductOfExperts", trial.strategy).set_trust(self.trust)
         begun, rows = weights_of(trial), self.read(trial)
         train(trial, objective, rows.take(self.kept), replace(plan, verbose=0), names)
         self.start_weight = find_start_weight(trial, begun, rows.take(self.held))
@@ -160,15 +164,56 @@ class LinearStart:
         return float(self.start_weight)
 
 
-def most_rows(rows: Rows) -> int:
-    """How many rows a start is read off."""
+def choose_latent_dim(
+    rows: Rows, split: tuple[Tensor, Tensor] | None, seed: int, latent_dims: Sequence[int]
+) -> int:
+    """Choose how many factors a start has, by how likely held-out rows are."""
+    tables = _tables(rows, *(hold_out(rows, seed) if split is None else split), seed)
+    if not len(tables.held):
+        return latent_dims[-1]
+    return factor_analysis.choose(tables.kept, tables.held, latent_dims, SHRINKAGES)[0]
+
+
+def powers_up_to(most: int) -> list[int]:
+    """1, 2, 4, ... and ``most``."""
+    return [*(2**k for k in range(most.bit_length()) if 2**k < most), most]
+
+
+class _Tables(NamedTuple):
+    """Some of the rows: all that are read, those that are kept and those that are held out."""
+
+    whole: Table
+    kept: Table
+    held: Table
+    rows_held: Tensor
+
+
+def _tables(rows: Rows, kept: Tensor, held: Tensor, seed: int) -> _Tables:
     width = sum(value.shape[1] for value in rows[torch.arange(1)][0].values)
-    return min(_MOST_ROWS, max(10, _MOST_NUMBERS // width))
+    share = min(_MOST_ROWS, max(10, _MOST_NUMBERS // width)) / len(rows)
+    if share < 1:
+        some = _draw(rows, seed, "some") < share
+        kept, held = kept[some[kept]], held[some[held]]
+    batch, _, weights = rows[torch.cat([kept, held]).to(rows.weights.device)]
+    table = Table.of(batch, weights)
+    first, last = torch.arange(len(table)).split([len(kept), len(held)])
+    return _Tables(table, table.take(first), table.take(last), held)
 
 
-def _table(rows: Rows, which: Tensor) -> Table:
-    batch, _, weights = rows[which.to(rows.weights.device)]
-    return Table.of(batch, weights)
+def _start_tails(model: MultimodalVAE, part: FactorAnalysis, held: Table) -> None:
+    """Tell noise how heavy its tails are: as those of what held-out rows show, given the rest."""
+    if not len(held):
+        return
+    some = held.take(torch.arange(min(len(held), max(10, _MOST_TAILS // held.x.shape[1]))))
+    weights = some.weights[:, None] * some.shown[:, some.group]
+    widths = [len(likelihood.seen) for likelihood in model.likelihoods]
+    for likelihood, residuals, weight in zip(
+        model.likelihoods,
+        part.surprises(some).split(widths, -1),
+        weights.split(widths, -1),
+        strict=True,
+    ):
+        likelihood.start_tail(residuals, weight)
 
 
 def weights_of(model: MultimodalVAE) -> dict[str, Tensor]:
@@ -219,7 +264,7 @@ def _choose_trust(model: MultimodalVAE, batch: Batch, weights: Tensor) -> float:
     share = weights / weights.sum()
     tried = []
     for trust in _TRUSTS:
-        model.strategy.trust.fill_(trust)
+        cast("ProductOfExperts", model.strategy).set_trust(trust)
         tried.append(errors_of_hidden(model, batch))
     errors = torch.stack(tried)  # (choices, N)
     best = int((errors @ share).argmin())

@@ -60,6 +60,12 @@ class Likelihood(nn.Module, ABC):
         """Start at these variances of the noise, (F,), in standardised units."""
         raise NotImplementedError
 
+    def start_tail(self, residuals: Tensor, weights: Tensor) -> None:
+        """Start at the shape of these residuals (N, F) of variance 1, if noise can have another.
+
+        Weights (N, F) are zero where there is no residual.
+        """
+
     def recentre(self, mean: Tensor) -> None:
         """Make this standardised value, (F,), the zero of the model's units."""
         raise NotImplementedError

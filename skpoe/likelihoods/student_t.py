@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,6 +11,10 @@ from torch.nn import functional as F
 from ..distributions.student_t import student_t_log_constant, student_t_sample
 from ..random import RowNoise
 from .gaussian import Gaussian
+
+
+# degrees of freedom that a start may have
+_TAILS = (2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0)
 
 
 class StudentT(Gaussian):
@@ -21,8 +27,9 @@ class StudentT(Gaussian):
         \mathrm{df} = 2 + \mathrm{softplus}(r),
 
     so the variance is finite, and the noise is nearly Gaussian where df is large. At the start df
-    is 5.05 and the variance 1, as if z said nothing. A residual's pull on the mean falls again
-    beyond :math:`\sqrt{\mathrm{df}}` scales.
+    is 5.05 and the variance 1, as if z said nothing; beside a factor analysis both are what its
+    residuals say. A residual's pull on the mean falls again beyond :math:`\sqrt{\mathrm{df}}`
+    scales.
 
     Parameters
     ----------
@@ -60,6 +67,19 @@ class StudentT(Gaussian):
     def df(self) -> Tensor:
         """Degrees of freedom, a number above 2."""
         return 2.0 + F.softplus(self.tail)
+
+    @torch.no_grad()
+    def start_tail(self, residuals: Tensor, weights: Tensor) -> None:
+        """Start at the degrees of freedom under which these residuals are likeliest."""
+        variance = self.noise_variance()
+        df = torch.tensor(_TAILS).to(residuals)[:, None, None]
+        square_scale = (df - 2) / df
+        density = student_t_log_constant(df) - 0.5 * (
+            square_scale.log() + (df + 1) * torch.log1p(residuals.square() / (df * square_scale))
+        )
+        best = float(df[(density * weights).sum((1, 2)).argmax()])
+        self.tail.fill_(math.log(math.expm1(best - 2)))
+        self.start_noise(variance)
 
     def _inner_scale(self) -> Tensor:
         return self._square_scale().sqrt()

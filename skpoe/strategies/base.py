@@ -21,9 +21,8 @@ class Strategy(nn.Module, ABC):
     # whether a subset may hold several modalities
     combines = True
 
-    # whether it has a ``trust``, a power of the experts of subsets that lack modalities
+    # whether it has a trust other than one: a power of the experts of what lacks modalities
     tempers = False
-    trust: Tensor
 
     @property
     def has_linear_start(self) -> bool:
@@ -36,6 +35,10 @@ class Strategy(nn.Module, ABC):
         Encoders must be ``nn.LinearPlus``. A strategy with ``has_linear_start`` has this.
         """
         raise NotImplementedError
+
+    def trust_in(self, shown: Tensor) -> Tensor | float:
+        """How much what a subset shows is believed: (..., ) of bool (..., M), 1 is as it is."""
+        return 1.0
 
     @abstractmethod
     def forward(self, batch: Batch, membership: Tensor, prior: Natural) -> Params:

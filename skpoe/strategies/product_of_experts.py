@@ -43,6 +43,7 @@ class ProductOfExperts(Strategy):
 
     tempers = True
     trust: Tensor
+    _is_plain = True
 
     def __init__(
         self,
@@ -66,13 +67,22 @@ class ProductOfExperts(Strategy):
 
     @torch.no_grad()
     def start_at(self, start: FactorAnalysis, widths: Sequence[int], trust: float = 1.0) -> None:
-        self.trust.fill_(trust)
+        self.set_trust(trust)
         encoders = cast("SeparateNetworks", self.encoders).networks
         for m, part in enumerate(start.split(widths)):
             said = self.family.evidence(part.loadings, part.noise, alone=not self.prior_expert)
             cast("LinearPlus", encoders[m]).start(said.weight, said.bias)
             if self.shared is not None and said.shared is not None:
                 self.shared[m].copy_(said.shared)
+
+    @torch.no_grad()
+    def set_trust(self, trust: float) -> None:
+        """Set the power of the experts of subsets that lack modalities."""
+        self.trust.fill_(trust)
+        self._is_plain = trust == 1.0
+
+    def trust_in(self, shown: Tensor) -> Tensor | float:
+        return 1.0 if self._is_plain else torch.where(shown.all(-1), 1.0, self.trust)
 
     def forward(self, batch: Batch, membership: Tensor, prior: Natural) -> Params:
         raw = self.encoders.each(batch.values)
@@ -82,11 +92,11 @@ class ProductOfExperts(Strategy):
             experts = self.family.alone(experts, prior)
         experts = self.family.append(experts, self.family.lift(prior))
         with_prior = ~membership.any(-1, keepdim=True) | self.prior_expert
-        if self.has_linear_start:
-            lacking = ~membership.all(-1, keepdim=True)
-            powers = torch.where(lacking, self.trust.to(raw.dtype), 1.0) * membership
-            return self.family.product(experts, torch.cat([powers, with_prior.to(powers)], -1))
-        return self.family.product(experts, torch.cat([membership, with_prior], dim=-1))
+        if self._is_plain:
+            return self.family.product(experts, torch.cat([membership, with_prior], dim=-1))
+        trust = cast("Tensor", self.trust_in(membership)).to(raw.dtype)
+        powers = trust[..., None] * membership
+        return self.family.product(experts, torch.cat([powers, with_prior.to(powers)], dim=-1))
 
 
 class ProductWithStandIns(Strategy):

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from skpoe.metrics import importance_log_weights, predictive_draws
+from skpoe.metrics import predictive_draws, predictive_log_weights
 from skpoe.model import MultimodalVAE
 from skpoe.random import RowNoise, row_keys
 
@@ -43,7 +43,7 @@ def limits(est, X, level=0.9, n_draws=500):
 
     def quantiles(model, batch, noise):
         posterior, z = predictive_draws(model, batch, noise.fold("intervals"), n_draws)
-        log_weights = posterior.log_weights + importance_log_weights(model, batch, posterior, z)
+        log_weights = posterior.log_weights + predictive_log_weights(model, batch, posterior, z)
         z = _resample(z.flatten(0, 1), log_weights.flatten(0, 1), noise.fold("resampling"))
         results = []
         for m, likelihood in enumerate(model.likelihoods):

@@ -57,7 +57,7 @@ PAPER = {
     "latent_dim": 10,
     "hidden_layer_sizes": (128, 128),
     "activation": "tanh",
-    "likelihood": "student_t",
+    "likelihood": "student_t_decoder",
     "n_samples": 20,
     "imputation": "importance",
     "learning_rate": "constant",
