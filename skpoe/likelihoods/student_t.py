@@ -12,7 +12,6 @@ from ..distributions.student_t import student_t_log_constant, student_t_sample
 from ..random import RowNoise
 from .gaussian import Gaussian
 
-
 # degrees of freedom that a start may have
 _TAILS = (2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0)
 
