@@ -26,8 +26,9 @@ _AUTO_SMALL = 2000
 _STARTED_STEPS, _STARTED_SMALL = 600, 1000
 _CLIP = 10.0
 _WARM = 0.1
-# of the learning rate, for what started at a factor analysis
-_STARTED_SHARE = 1 / 3
+# of the learning rate, for what started at a factor analysis: networks, and noise, which has far
+# to go where a feature is nearly constant
+_STARTED_SHARE, _NOISE_SHARE = 1 / 3, 3.0
 # validation rows that are scored at a time
 _WATCHED = 256
 
@@ -228,13 +229,18 @@ def train(
 def _groups(
     model: MultimodalVAE, parameters: list[nn.Parameter], weight_decay: float
 ) -> list[dict[str, Any]]:
-    """Parameters that started at a solution move more slowly than others, and do not decay."""
+    """What started at a solution moves at a rate of its own, and does not decay."""
     started = {id(parameter) for parameter in model.started()}
-    slow = [parameter for parameter in parameters if id(parameter) in started]
-    fast = [parameter for parameter in parameters if id(parameter) not in started]
+    noise = {id(p) for likelihood in model.likelihoods for p in likelihood.parameters()}
+    fast, slow, noisy = [], [], []
+    for parameter in parameters:
+        is_noise = id(parameter) in noise
+        kind = fast if id(parameter) not in started else noisy if is_noise else slow
+        kind.append(parameter)
     groups: list[dict[str, Any]] = [
         {"params": fast, "share": 1.0, "weight_decay": weight_decay},
         {"params": slow, "share": _STARTED_SHARE, "weight_decay": 0.0},
+        {"params": noisy, "share": _NOISE_SHARE, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 

@@ -82,7 +82,7 @@ def test_training_goes_on_from_the_start():
 @pytest.mark.parametrize("how", [{}, {"early_stopping": True}], ids=str)
 @pytest.mark.parametrize("cls", [PoEVAE, MIWAE])
 def test_what_was_chosen_gives_the_same_model_by_hand(cls, how, monkeypatch):
-    monkeypatch.setattr(training, "_STARTED_STEPS", 20)
+    monkeypatch.setattr(training, "_STARTED_STEPS", 80)
     X = bent(200)
     make = {"hidden_layer_sizes": (8,), "random_state": 0, "n_threads": 1, **how}
     chosen = cls(**make).fit(X)
@@ -93,7 +93,7 @@ def test_what_was_chosen_gives_the_same_model_by_hand(cls, how, monkeypatch):
     expected = half if cls is PoEVAE else all_but_one
     assert chosen.auto_["latent_dim"] == chosen.latent_dim_ == expected
     assert chosen.auto_["early_stopping"] is how.get("early_stopping", False)
-    assert chosen.auto_["max_iter"] == chosen.n_iter_ == 20
+    assert chosen.auto_["max_iter"] == chosen.n_iter_ == 40
     assert chosen.auto_["start_weight"] < 1  # else training would leave no trace
     known = inspect.signature(cls).parameters
     by_hand = {name: value for name, value in chosen.auto_.items() if name in known}
