@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -86,6 +87,22 @@ def row_keys(values: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor:
     return _mix(keys)
 
 
+def tell_apart(keys: Tensor, before: Counter[int]) -> Tensor:
+    """Give rows with equal keys keys of their own; the first keep theirs.
+
+    ``before`` counts the keys of earlier chunks, and is brought up to date.
+    """
+    distinct, which, count = keys.unique(return_inverse=True, return_counts=True)
+    order = which.argsort(stable=True)
+    first = torch.cat([count.new_zeros(1), count.cumsum(0)[:-1]])
+    rank = torch.empty_like(which)
+    rank[order] = torch.arange(len(keys), device=keys.device) - first[which[order]]
+    names = distinct.tolist()
+    seen = torch.tensor([before[name] for name in names], device=keys.device)
+    before.update(dict(zip(names, count.tolist(), strict=True)))
+    return keys ^ _mix(rank + seen[which])  # nothing where that is 0
+
+
 class RowNoise:
     """Independent streams of random numbers, one a row.
 
@@ -111,6 +128,11 @@ class RowNoise:
         """Return new streams, independent of these, named by a step number or a purpose."""
         number = zlib.crc32(label.encode()) | 1 << 40 if isinstance(label, str) else label
         return self._derive(self._start, _mix_int(self._purpose ^ ((number + 1) * _GOLDEN)))
+
+    def apart(self, n: int) -> RowNoise:
+        """Return n independent streams for each row, n * N of them."""
+        number = torch.arange(1, n + 1, device=self._start.device)[:, None] * _signed(_GOLDEN)
+        return self._derive(_mix(number ^ self._start).flatten(), self._purpose)
 
     @staticmethod
     def _derive(start: Tensor, purpose: int) -> RowNoise:

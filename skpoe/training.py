@@ -229,10 +229,12 @@ def train(
 def _groups(
     model: MultimodalVAE, parameters: list[nn.Parameter], weight_decay: float
 ) -> list[dict[str, Any]]:
-    """What started at a solution moves at a rate of its own, and does not decay."""
+    """Let what started at a solution move at rates of its own, without decay."""
     started = {id(parameter) for parameter in model.started()}
     noise = {id(p) for likelihood in model.likelihoods for p in likelihood.parameters()}
-    fast, slow, noisy = [], [], []
+    fast: list[nn.Parameter] = []
+    slow: list[nn.Parameter] = []
+    noisy: list[nn.Parameter] = []
     for parameter in parameters:
         is_noise = id(parameter) in noise
         kind = fast if id(parameter) not in started else noisy if is_noise else slow

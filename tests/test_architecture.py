@@ -15,9 +15,9 @@ FLOORS = [
     ["strategies"],
     ["model"],
     ["objectives", "metrics"],
-    ["training"],
+    ["training", "drawing"],
     ["estimators", "preprocessing", "datasets", "model_selection"],
-    ["scorers"],
+    ["scorers", "imputation"],
     ["demo", "cli", "__main__", "__init__"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

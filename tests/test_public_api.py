@@ -79,7 +79,14 @@ def test_shared_parameters_have_one_text_and_one_constraint():
 
 # what papers say, or what a method needs; every other default is the library's
 OWN_DEFAULTS = {
-    "MIWAE": {"activation", "likelihood", "n_samples", "imputation", "weight_decay"},
+    "MIWAE": {
+        "activation",
+        "hidden_layer_sizes",
+        "likelihood",
+        "n_samples",
+        "imputation",
+        "weight_decay",
+    },
     "MMVAE": {"n_samples"},
     "MMVAEPlus": {"n_samples"},
     "PartialVAE": {"hidden_layer_sizes"},

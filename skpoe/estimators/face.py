@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABCMeta, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
@@ -37,10 +38,11 @@ from ..metrics import (
     predictive_log_weights,
 )
 from ..model import MultimodalVAE
-from ..random import RowNoise, row_keys
+from ..random import RowNoise, row_keys, tell_apart
 from ..threads import limit_threads
 from .double import double_of
 from .fitting import all_or_nothing, draw_seed
+from .imputing import ImputationMixin
 from .reading import check_support
 
 # numbers that one chunk of a prediction may hold at once in its widest layer
@@ -51,6 +53,7 @@ class BaseMultimodal(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     DensityMixin,
+    ImputationMixin,
     BaseEstimator,
     metaclass=ABCMeta,
 ):
@@ -286,10 +289,13 @@ class BaseMultimodal(
         source: Source,
         function: Callable[[MultimodalVAE, Batch, RowNoise], list[Tensor]],
         n_draws: int = 1,
+        *,
+        distinct: bool = False,
     ) -> list[np.ndarray]:
         """Run a function over chunks of rows; every prediction from data goes through here.
 
         Its randomness belongs to the rows, so chunks, order and company do not change a result.
+        ``distinct`` says that rows that are alike are different draws.
         """
         model, _, _ = self._model_for(source.dtype)
         widest = max(*self._layout.widths, *self.hidden_layer_sizes, self.latent_dim_)
@@ -298,12 +304,14 @@ class BaseMultimodal(
         judged = n_draws * min(n_subsets, MOST_COMPONENTS) * self.latent_dim_ if n_draws > 1 else 0
         size = max(1, _CHUNK // max(widest * n_draws, each, judged))
         results: list[np.ndarray] = []
+        seen: Counter[int] = Counter()
         with torch.no_grad(), limit_threads(self.n_threads):
             for start in range(0, len(source), size):
                 arrays = source[start : start + size]
                 check_support(model.likelihoods, self.modality_names_, arrays, start)
                 batch = model.read(arrays)
-                noise = RowNoise(self._seed, row_keys(batch.values, batch.masks))
+                keys = row_keys(batch.values, batch.masks)
+                noise = RowNoise(self._seed, tell_apart(keys, seen) if distinct else keys)
                 part = function(model, batch, noise)
                 if not results:  # made once: what stays between chunks would scatter the memory
                     shapes = [(len(source), *tensor.shape[1:]) for tensor in part]

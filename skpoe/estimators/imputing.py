@@ -1,0 +1,146 @@
+"""Draws and intervals of what is missing, the same for every estimator."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.batch import Batch
+from ..data.layout import Layout
+from ..data.source import Source
+from ..drawing import draw_missing, effective_size, propose, quantiles
+from ..model import MultimodalVAE
+from ..random import RowNoise
+
+# draws that an interval is read off
+_N_DRAWS = 500
+# a row with a smaller effective number of proposals is reported
+_FEW = 10.0
+
+
+class ImputationMixin:
+    """Multiple imputation and intervals, for an estimator that predicts."""
+
+    n_importance_samples: int
+    _layout: Layout
+    _read: Callable[[Any], Source]
+    _predict: Callable[..., list[np.ndarray]]
+
+    def impute(self, X, n_imputations=5):
+        """Fill in what is missing by draws from its distribution given what the row shows.
+
+        Draws of z from the posterior are resampled by their importance weights, and x is drawn
+        given z, noise included. What is missing in a row is drawn together, so that a draw is as
+        likely as a whole. Unlike means, draws have the variance of real data: estimate what
+        interests you on each, and take the mean of the estimates.
+
+        Parameters
+        ----------
+        X : list, tuple or dict of tables; Modalities; array or DataFrame
+            As in ``fit``; any entry may be NaN, and a whole modality None.
+        n_imputations : int, default=5
+
+        Returns
+        -------
+        imputations : list of X
+            Each of the type of X; observed entries are as they came. Calls with the same rows
+            give the same draws.
+
+        Warns
+        -----
+        UserWarning
+            Where few of the importance samples of a row have nearly all the weight (see
+            :meth:`effective_sample_size`).
+        """
+        if not isinstance(n_imputations, Integral) or n_imputations < 1:
+            raise ValueError(f"n_imputations must be a positive integer; got {n_imputations!r}.")
+        n_draws = int(n_imputations)
+        n_proposals = max(n_draws, self.n_importance_samples)
+
+        def draw(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
+            draws, size = draw_missing(model, batch, noise, n_draws, n_proposals)
+            return [*(x.transpose(0, 1) for x in draws), size]
+
+        *draws, sizes = self._predict(self._read(X), draw, n_proposals, distinct=True)
+        self._warn_of_few(sizes, n_proposals)
+        return [
+            self._layout.renew(X, [x[:, k] for x in draws], missing_only=True)
+            for k in range(n_draws)
+        ]
+
+    def predict_interval(self, X, coverage=0.9):
+        """Give an interval for each missing entry, between quantiles of 500 draws.
+
+        Parameters
+        ----------
+        X : list, tuple or dict of tables; Modalities; array or DataFrame
+            As in ``impute``.
+        coverage : float, default=0.9
+            Probability, under the model, that the interval holds the missing value, between 0
+            and 1; the tails are equal.
+
+        Returns
+        -------
+        low, high : same type as X
+            Observed entries are as they came.
+
+        See Also
+        --------
+        skpoe.imputation.ConformalIntervals : Intervals that cover as they say, whatever the model.
+        """
+        if not isinstance(coverage, Real) or not 0 < coverage < 1:
+            raise ValueError(f"coverage must lie between 0 and 1; got {coverage!r}.")
+        n_proposals = max(_N_DRAWS, self.n_importance_samples)
+
+        def ends(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
+            draws, _ = draw_missing(model, batch, noise, _N_DRAWS, n_proposals)
+            levels = torch.tensor([0.5 - coverage / 2, 0.5 + coverage / 2]).to(batch.values[0])
+            return [end for x in draws for end in quantiles(x, levels)]
+
+        flat = self._predict(self._read(X), ends, n_proposals, distinct=True)
+        low, high = (
+            self._layout.renew(X, part, missing_only=True) for part in (flat[::2], flat[1::2])
+        )
+        return low, high
+
+    def effective_sample_size(self, X):
+        """How many of the ``n_importance_samples`` draws of a row effectively count.
+
+        Parameters
+        ----------
+        X : list, tuple or dict of tables; Modalities; array or DataFrame
+            As in ``impute``.
+
+        Returns
+        -------
+        size : ndarray of shape (n_samples,)
+            1 / sum of squared normalised importance weights: all draws where the posterior is
+            exact, 1 where one of them has all the weight.
+        """
+        n_proposals = self.n_importance_samples
+
+        def sizes(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
+            return [effective_size(propose(model, batch, noise, n_proposals)[1])]
+
+        return self._predict(self._read(X), sizes, n_proposals)[0].astype(np.float64)
+
+    def _arrays(self, X: Any) -> list[np.ndarray]:
+        """Read X as one float array a modality, NaN where missing."""
+        return self._read(X)[:]
+
+    def _warn_of_few(self, sizes: np.ndarray, n_proposals: int) -> None:
+        few = int((sizes < min(_FEW, n_proposals / 2)).sum())
+        if few:
+            warnings.warn(
+                f"In {few} of {len(sizes)} rows, fewer than {_FEW:g} of {n_proposals} importance "
+                "samples count effectively, so imputations repeat few values of z. Raise "
+                "n_importance_samples; see effective_sample_size.",
+                UserWarning,
+                stacklevel=3,
+            )
