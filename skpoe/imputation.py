@@ -1,4 +1,4 @@
-"""What to do with several imputations, and what makes intervals honest."""
+"""An imputer for pipelines, what to do with several imputations, and honest intervals."""
 
 from __future__ import annotations
 
@@ -6,8 +6,137 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.impute import MissingIndicator
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from ._compat import _clone_parametrized
+from .estimators import MIWAE
+
+
+class MultimodalImputer(TransformerMixin, BaseEstimator):
+    """Fill in missing entries inside a Pipeline, as ``SimpleImputer`` does.
+
+    Parameters
+    ----------
+    estimator : estimator of this library, default=None
+        Its clone is trained and asked; ``MIWAE()`` when None.
+    sample : bool, default=False
+        Whether to fill in one draw (``impute``) instead of the mean (``predict_missing``).
+    add_indicator : bool, default=False
+        Whether columns of 0 and 1 follow that say what was missing, for each column that lacked
+        something in ``fit``. For one table.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The trained clone.
+    indicator_ : MissingIndicator or None
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Where X was a DataFrame.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skpoe import MultimodalFactorAnalysis
+    >>> from skpoe.imputation import MultimodalImputer
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(80, 1)) + 0.3 * rng.normal(size=(80, 5))
+    >>> y = X.sum(1)
+    >>> X[rng.uniform(size=X.shape) < 0.3] = np.nan
+    >>> imputer = MultimodalImputer(MultimodalFactorAnalysis(), add_indicator=True)
+    >>> pipe = make_pipeline(imputer, Ridge()).fit(X, y)
+    >>> pipe[0].transform(X).shape, pipe.score(X, y) > 0.9
+    ((80, 10), True)
+    """
+
+    def __init__(
+        self, estimator: Any = None, *, sample: bool = False, add_indicator: bool = False
+    ) -> None:
+        self.estimator = estimator
+        self.sample = sample
+        self.add_indicator = add_indicator
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> MultimodalImputer:
+        """Train the estimator.
+
+        Parameters
+        ----------
+        X : array or DataFrame; list, tuple or dict of tables; Modalities
+            NaN where missing.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self : object
+        """
+        estimator = MIWAE() if self.estimator is None else clone(self.estimator)
+        # lists of modalities are refused where they would be split: by clones of this imputer
+        estimator._is_clone = getattr(self, "_is_clone", False)
+        estimator.fit(X, sample_weight=sample_weight)
+        indicator = None
+        if self.add_indicator:
+            if not estimator._layout.is_table:
+                raise ValueError(
+                    "add_indicator=True is for one table; X has several. Set modalities= of the "
+                    "estimator, or add_indicator=False."
+                )
+            indicator = MissingIndicator(error_on_new=False).fit(X)
+        self.estimator_, self.indicator_ = estimator, indicator
+        self.n_features_in_ = estimator.n_features_in_
+        vars(self).pop("feature_names_in_", None)
+        if hasattr(estimator, "feature_names_in_"):
+            self.feature_names_in_ = estimator.feature_names_in_
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Fill in what is missing.
+
+        Parameters
+        ----------
+        X : as in ``fit``
+
+        Returns
+        -------
+        X_filled : ndarray, or the type of X where it is several tables
+            Without NaN.
+        """
+        check_is_fitted(self)
+        filled = (
+            self.estimator_.impute(X, 1)[0] if self.sample else self.estimator_.predict_missing(X)
+        )
+        if not self.estimator_._layout.is_table:
+            return filled
+        filled = filled.toarray() if hasattr(filled, "toarray") else np.asarray(filled)
+        if self.indicator_ is None:
+            return filled
+        missing = self.indicator_.transform(X)
+        missing = missing.toarray() if hasattr(missing, "toarray") else missing
+        return np.hstack([filled, missing.astype(filled.dtype)])
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns of the result, those of the indicator last."""
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        if self.indicator_ is None:
+            return names
+        return np.concatenate([names, self.indicator_.get_feature_names_out(names)])
+
+    def __sklearn_clone__(self) -> MultimodalImputer:
+        twin = _clone_parametrized(self)
+        twin._is_clone = True
+        return twin
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
+        return tags
 
 
 class Pooled(NamedTuple):

@@ -10,12 +10,18 @@ import torch
 from joint_gaussian import conditional, covariance_of, gaussian_of, punch
 from linear_gaussian import LinearGaussian
 from scipy import stats
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
 from small import small
 
-from skpoe import MultimodalFactorAnalysis, PoEVAE, all_estimators
+from skpoe import MIWAE, MultimodalFactorAnalysis, PoEVAE, all_estimators
 from skpoe.drawing import quantiles
 from skpoe.estimators import face
-from skpoe.imputation import ConformalIntervals, pool
+from skpoe.imputation import ConformalIntervals, MultimodalImputer, pool
 from skpoe.random import RowNoise, tell_apart
 
 ALL = dict(all_estimators())
@@ -241,6 +247,51 @@ def test_pooling_is_exact_where_nothing_is_missing_and_says_what_it_needs():
     for bad in (([1.0], [1.0]), ([1.0, 2.0], [1.0])):
         with pytest.raises(ValueError, match="at least two imputations, in arrays of the same"):
             pool(*bad)
+
+
+@parametrize_with_checks(
+    [
+        MultimodalImputer(small(MIWAE)),
+        MultimodalImputer(MultimodalFactorAnalysis(), add_indicator=True),
+        MultimodalImputer(small(PoEVAE), sample=True),
+    ]
+)
+def test_the_imputer_keeps_the_contract(estimator, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check(estimator)
+
+
+def test_the_imputer_drops_into_a_pipeline():
+    rng = np.random.default_rng(0)
+    X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    holed = X.mask(rng.uniform(size=X.shape) < 0.3)
+    imputer = MultimodalImputer(MultimodalFactorAnalysis(latent_dim=4), add_indicator=True)
+    pipe = make_pipeline(imputer, StandardScaler(), LogisticRegression())
+    assert cross_val_score(pipe, holed, y, cv=3).mean() > 0.9
+    imputer.set_output(transform="pandas")
+    filled = imputer.fit_transform(holed)
+    assert list(filled) == [*X, *(f"missingindicator_{name}" for name in X)]
+    pd.testing.assert_index_equal(filled.index, X.index)
+    known = holed.notna().to_numpy()
+    np.testing.assert_array_equal(filled.to_numpy()[:, :30][known], X.to_numpy()[known])
+    np.testing.assert_array_equal(filled.to_numpy()[:, 30:], ~known)
+    means = imputer.estimator_.predict_missing(holed)
+    np.testing.assert_array_equal(filled.iloc[:, :30], means)
+    drawn = imputer.set_params(sample=True, add_indicator=False).fit_transform(holed)
+    np.testing.assert_array_equal(drawn, imputer.estimator_.impute(holed, 1)[0])
+
+
+def test_the_imputer_takes_several_tables(world):
+    holed = punch(world.x, "both")
+    imputer = MultimodalImputer(MultimodalFactorAnalysis(latent_dim=2))
+    filled = imputer.fit(holed).transform(holed)
+    assert isinstance(filled, list)
+    for x, before in zip(filled, holed, strict=True):
+        np.testing.assert_array_equal(x[~np.isnan(before)], before[~np.isnan(before)])
+        assert not np.isnan(x).any()
+    with pytest.raises(ValueError, match="add_indicator=True is for one table; X has several"):
+        imputer.set_params(add_indicator=True).fit(holed)
 
 
 def test_errors_say_what_to_do(world):
