@@ -388,7 +388,8 @@ PARAMETER_MISTAKES = {
     "likelihood": (
         "gausian",
         "The likelihood of modality 'rna' must be 'auto', one of ['bernoulli', 'gaussian', "
-        "'student_t', 'student_t_decoder'] or an instance of skpoe.likelihoods.Likelihood. Got "
+        "'poisson', 'student_t', 'student_t_decoder'] or an instance of "
+        "skpoe.likelihoods.Likelihood. Got "
         "'gausian' instead.",
     ),
     "encoder": (

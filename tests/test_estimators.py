@@ -22,7 +22,11 @@ every_estimator = pytest.mark.parametrize("cls", VAES)
 def data(likelihood="gaussian", n=40):
     rng = np.random.default_rng(0)
     X = [rng.normal(size=(n, width)) for width in (3, 2, 4)]
-    if likelihood != "gaussian":
+    if likelihood == "log_normal":
+        X = [np.exp(x) for x in X]
+    elif likelihood == "beta":
+        X = [1 / (1 + np.exp(-x)) for x in X]
+    elif likelihood != "gaussian":
         X = [(x > 0).astype(float) for x in X]
     X[1][::3] = np.nan
     X[2][1::4] = np.nan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..random import RowNoise
 Chunks = Iterable[tuple[Tensor, Tensor, Tensor]]
 
 _ROWS = 512  # at a time, so that float64 copies stay in the cache
+_BOUND = 15.0
 
 
 class Likelihood(nn.Module, ABC):
@@ -151,3 +152,47 @@ def observed_moments(chunks: Chunks) -> Moments:
     deviation = (squares / count).sqrt()
     still = deviation <= 1e-12 * mean.abs()  # constant, rounding aside
     return Moments(mean, torch.where(still, 1.0, deviation), low, high)
+
+
+class Mapped:
+    """Chunks of rows whose values go through a function; iterable as often as they are."""
+
+    def __init__(self, chunks: Chunks, function: Callable[[Tensor], Tensor]) -> None:
+        self._chunks, self._function = chunks, function
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for x, mask, weight in self._chunks:
+            yield self._function(x), mask, weight
+
+
+def bounded(x: Tensor) -> Tensor:
+    """Bound x smoothly to (-15, 15), so that its exponential can be no extreme number.
+
+    A gradient remains beyond, where clamping would leave none.
+    """
+    return _BOUND * torch.tanh(x / _BOUND)
+
+
+def unbounded(x: Tensor) -> Tensor:
+    """Solve :func:`bounded`."""
+    return _BOUND * torch.atanh(x / _BOUND)
+
+
+def check_support(
+    good: np.ndarray,
+    x: np.ndarray,
+    modality: str,
+    first_row: int,
+    *,
+    title: str,
+    needs: str,
+    remedy: str,
+) -> None:
+    """Raise ValueError that names the first entry of x (N, F) that is not good, and a remedy."""
+    if not good.all():
+        row, column = np.argwhere(~good)[0]
+        raise ValueError(
+            f"The {title} likelihood of modality '{modality}' needs {needs} (NaN where missing), "
+            f"but column {column} has {x[row, column]:.12g} in row {first_row + row}. {remedy}, "
+            "or choose another likelihood for it."
+        )

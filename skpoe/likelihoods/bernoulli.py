@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..random import RowNoise
-from .base import Chunks, Likelihood, observed_moments
+from .base import Chunks, Likelihood, check_support, observed_moments
 
 
 class Bernoulli(Likelihood):
@@ -29,15 +29,15 @@ class Bernoulli(Likelihood):
     shift: Tensor
 
     def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
-        good = (x == 0) | (x == 1) | np.isnan(x)
-        if not good.all():
-            row, column = np.argwhere(~good)[0]
-            raise ValueError(
-                f"The Bernoulli likelihood of modality '{modality}' needs values 0 and 1 (NaN "
-                f"where missing), but column {column} has {x[row, column]:g} in row "
-                f"{first_row + row}. "
-                "Binarise the modality, or choose another likelihood for it."
-            )
+        check_support(
+            (x == 0) | (x == 1) | np.isnan(x),
+            x,
+            modality,
+            first_row,
+            title="Bernoulli",
+            needs="values 0 and 1",
+            remedy="Binarise the modality",
+        )
 
     def start(self, chunks: Chunks) -> None:
         super().start(chunks)

@@ -1,0 +1,112 @@
+"""What likelihoods of counts share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..random import RowNoise
+from .base import Chunks, Likelihood, Mapped, bounded, check_support, observed_moments
+
+_LEAST_TOTAL = 0.5  # of a row that shows zeros alone: none would say that all rates are zero
+
+
+class Counts(Likelihood):
+    r"""Counts with the rate base_d * exp(raw_d), where base_d is the observed mean of column d.
+
+    raw is bounded smoothly to (-15, 15), so that no rate overflows; up to 3 it changes by less
+    than 0.04. Values inside the model are the counts themselves.
+
+    Parameters
+    ----------
+    library : bool, default=False
+        Whether the rate of a row is multiplied by its library size: the sum of its observed
+        counts over the sum of base over the same entries. Densities are then conditional on the
+        row's total, so they compare with those of ``library=False`` no more; means and samples
+        are those of a row of library size 1, which is typical.
+    reach : float, default=5.0
+        Encoders read standardised log(1 + x), clipped to so many deviations.
+    """
+
+    title: str
+    base: Tensor
+    shift: Tensor
+    spread: Tensor
+
+    def __init__(self, library: bool = False, reach: float = 5.0) -> None:
+        super().__init__()
+        self.library = library
+        self.reach = reach
+
+    def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
+        good = (x >= 0) & (x == np.floor(x)) | np.isnan(x)
+        check_support(
+            good,
+            x,
+            modality,
+            first_row,
+            title=self.title,
+            needs="counts 0, 1, 2, ...",
+            remedy="Give the counts as they were read, neither scaled nor as logarithms",
+        )
+
+    def start(self, chunks: Chunks) -> None:
+        super().start(chunks)
+        logs = observed_moments(Mapped(chunks, lambda x: x.double().log1p()))
+        self.register_buffer("shift", logs.mean)
+        self.register_buffer("spread", logs.deviation)
+        moments = observed_moments(chunks)
+        base = moments.mean
+        if bool((base == 0).any()):  # as if all rows together showed half a count
+            base = base.where(base > 0, 0.5 / sum(len(x) for x, _, _ in chunks))
+        self.register_buffer("base", base)
+        varies = moments.high > moments.low
+        self._start_shape(moments.mean, moments.deviation.square() * varies)
+
+    def _start_shape(self, mean: Tensor, variance: Tensor) -> None:
+        """Make what is learned beside the rate, given the moments of the columns, (F,)."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        logs = (x.log1p() - self.shift.to(x.dtype)) / self.spread.to(x.dtype)
+        return logs.clamp(-self.reach, self.reach)
+
+    def log_density(self, x: Tensor, raw: Tensor) -> Tensor:
+        return self._log_density(x, raw, self._log_base(x, None))
+
+    def log_prob(self, x: Tensor, mask: Tensor, raw: Tensor) -> Tensor:
+        return self._over_observed(self._log_density(x, raw, self._log_base(x, mask)), mask)
+
+    @abstractmethod
+    def _log_density(self, x: Tensor, raw: Tensor, log_base: Tensor) -> Tensor:
+        """Log-density of each entry; ``log_base`` (F,) or (N, F) is float64."""
+
+    def _log_base(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Logarithm of the rate where raw is zero: float64, (F,), or (N, F) for each row."""
+        base = self.base.double()
+        if not self.library:
+            return base.log()
+        counts, expected = x.double(), base.expand_as(x)
+        if mask is not None:
+            counts, expected = counts * mask, expected * mask
+        total = counts.sum(-1, keepdim=True).clamp(min=_LEAST_TOTAL)
+        typical = expected.sum(-1, keepdim=True)
+        typical = typical.where(typical > 0, total)  # of rows that show nothing
+        return base.log() + (total / typical).log()
+
+    def rate(self, raw: Tensor) -> Tensor:
+        """Rate of each entry at library size 1, given its raw number; never-seen columns rest."""
+        return self.base * bounded(self._quiet(raw)).to(self.base).exp()
+
+    def mean(self, raw: Tensor) -> Tensor:
+        return self.rate(raw)
+
+    @abstractmethod
+    def sample(self, raw: Tensor, noise: RowNoise) -> Tensor: ...
+
+
+def log_factorial(x: Tensor) -> Tensor:
+    """Log x! in float64: lgamma of a million is off by a nat in float32."""
+    return torch.lgamma(x.double() + 1.0)
