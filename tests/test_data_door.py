@@ -388,8 +388,8 @@ PARAMETER_MISTAKES = {
     "likelihood": (
         "gausian",
         "The likelihood of modality 'rna' must be 'auto', one of ['bernoulli', 'gaussian', "
-        "'poisson', 'student_t', 'student_t_decoder'] or an instance of "
-        "skpoe.likelihoods.Likelihood. Got "
+        "'negative_binomial', 'poisson', 'student_t', 'student_t_decoder', "
+        "'zero_inflated_negative_binomial'] or an instance of skpoe.likelihoods.Likelihood. Got "
         "'gausian' instead.",
     ),
     "encoder": (

@@ -3,69 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from scipy import special, stats
+from likelihood_oracles import F, N, data, quadrature, scipy_of, started
+from scipy import stats
 
-from skpoe.distributions.poisson import poisson_sample
 from skpoe.likelihoods import LIKELIHOODS
 from skpoe.random import RowNoise
-
-N, F = 8, 3
-COUNTS = ("poisson",)
-
-
-def data(name):
-    """Data in the support, with one entry missing in every row: x zero-filled, and the mask."""
-    rng = np.random.default_rng(0)
-    x = {
-        "gaussian": 50 + 7 * rng.normal(size=(N, F)),
-        "student_t": 50 + 7 * rng.normal(size=(N, F)),
-        "student_t_decoder": 50 + 7 * rng.normal(size=(N, F)),
-        "bernoulli": rng.integers(0, 2, size=(N, F)).astype(float),
-        "poisson": rng.poisson((0.8, 5, 40), size=(N, F)).astype(float),
-    }[name]
-    mask = np.ones((N, F), dtype=bool)
-    mask[np.arange(N), np.arange(N) % F] = False
-    return torch.from_numpy(np.where(mask, x, 0.0)), torch.from_numpy(mask)
-
-
-def started(name):
-    x, mask = data(name)
-    likelihood = LIKELIHOODS[name]()
-    likelihood.start([(x, mask, torch.ones(len(x)))])
-    return likelihood.double(), x, mask
-
-
-def scipy_of(name, likelihood, raw):
-    """What the likelihood says it is, in scipy's words."""
-    raw = raw.detach().numpy()
-    if name == "gaussian":
-        mean = likelihood.shift.numpy() + likelihood.spread.numpy() * raw
-        return stats.norm(mean, likelihood.scale().detach().numpy())
-    if name == "student_t":
-        mean = likelihood.shift.numpy() + likelihood.spread.numpy() * raw
-        df = 2 + np.logaddexp(0, likelihood.tail.item())
-        scale = np.sqrt(0.05**2 + np.exp(2 * likelihood.rho.detach().numpy()))
-        return stats.t(df, mean, scale * likelihood.spread.numpy())
-    if name == "student_t_decoder":  # raw: means, scales and degrees of freedom, in thirds
-        mean, scale, df = np.split(raw, 3, axis=-1)
-        shift, spread = likelihood.shift.numpy(), likelihood.spread.numpy()
-        scale = (np.logaddexp(0, scale) + 1e-3) * spread
-        return stats.t(3 + np.logaddexp(0, df), shift + spread * mean, scale)
-    if name in COUNTS:
-        rate = likelihood.base.numpy() * np.exp(15 * np.tanh(raw[..., :F] / 15))
-        return stats.poisson(rate)
-    return stats.bernoulli(1 / (1 + np.exp(-raw)))
-
-
-def quadrature(name, x):
-    """Points of the support and their weights: sums of them are integrals over the support."""
-    if name == "bernoulli":
-        return torch.tensor([0.0, 1.0]).double(), torch.ones(2).double()
-    if name in COUNTS:
-        return torch.arange(20000).double(), torch.ones(20000).double()
-    grid = torch.linspace(x.min() - 400, x.max() + 400, 200001, dtype=torch.float64)
-    return grid, (grid[1] - grid[0]).expand_as(grid)
-
 
 names = pytest.mark.parametrize("name", sorted(LIKELIHOODS))
 own_noise = pytest.mark.parametrize(
@@ -365,9 +307,6 @@ def test_student_t_starts_at_the_tails_of_residuals(df):
     np.testing.assert_allclose(likelihood.df().item(), best, rtol=1e-6)
 
 
-counts = pytest.mark.parametrize("name", COUNTS)
-
-
 @names
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_extreme_outputs_of_a_decoder_stay_finite(name, dtype):
@@ -391,110 +330,3 @@ def test_extreme_outputs_of_a_decoder_stay_finite(name, dtype):
         assert likelihood.mean(raw).isfinite().all()
         noise = RowNoise(0, torch.arange(N))
         assert likelihood.sample(raw.detach(), noise).isfinite().all()
-
-
-@counts
-def test_counts_are_read_as_logarithms_clipped_at_reach(name):
-    likelihood = LIKELIHOODS[name](reach=2.0)
-    x, mask = data(name)
-    likelihood.start([(x, mask, torch.ones(N))])
-    logs = np.ma.masked_array(np.log1p(x.numpy()), ~mask.numpy())
-    expected = ((logs - logs.mean(0)) / logs.std(0)).clip(-2, 2)
-    np.testing.assert_allclose(likelihood.encode(x)[mask], expected.compressed(), rtol=1e-10)
-    assert likelihood.encode(torch.full((1, F), 1e9)).eq(2).all()
-
-
-@counts
-def test_rates_start_at_column_means_and_columns_of_zeros_below_one_count_in_all(name):
-    x, mask = data(name)
-    x[:, 0] = 0
-    likelihood = LIKELIHOODS[name]()
-    likelihood.start([(x[:3], mask[:3], torch.ones(3)), (x[3:], mask[3:], torch.ones(5))])
-    means = np.ma.masked_array(x.numpy(), ~mask.numpy()).mean(0)
-    rate = likelihood.rate(torch.zeros(1, F, dtype=torch.float64))[0]
-    np.testing.assert_allclose(rate[1:], means[1:], rtol=1e-12)
-    assert rate[0] == 0.5 / N
-
-
-@counts
-def test_library_sizes_multiply_rates(name):
-    x, mask = data(name)
-    x[3] = 0  # shows zeros alone
-    mask[5] = False  # shows nothing
-    x = x * mask
-    likelihood = LIKELIHOODS[name](library=True)
-    likelihood.start([(x, mask, torch.ones(N))])
-    likelihood.double()
-    raw = torch.randn(2, N, likelihood.n_outputs(F), dtype=torch.float64, requires_grad=True)
-    base = likelihood.base.numpy()
-    total = np.maximum(x.numpy().sum(1), 0.5)
-    with np.errstate(divide="ignore"):
-        size = total / (base * mask.numpy()).sum(1)
-    size[5] = 1
-    expected = oracle_of_rows(name, likelihood, raw, size).logpmf(x.numpy())
-    ours = likelihood.log_prob(x, mask, raw)
-    np.testing.assert_allclose(ours.detach(), np.where(mask, expected, 0).sum(-1), atol=1e-10)
-    ours.sum().backward()
-    assert raw.grad.isfinite().all()
-    # without a mask a row is whole
-    size = total / base.sum()
-    whole = likelihood.log_density(x, raw).detach()
-    expected = oracle_of_rows(name, likelihood, raw, size).logpmf(x.numpy())
-    np.testing.assert_allclose(whole, expected, atol=1e-10)
-    everything = torch.ones(N, 1, dtype=torch.bool)
-    np.testing.assert_allclose(
-        likelihood.log_prob(x, everything, raw).detach(), expected.sum(-1), atol=1e-10
-    )
-    oracle = scipy_of(name, likelihood, raw)  # means are those of a typical row
-    np.testing.assert_allclose(likelihood.mean(raw).detach(), oracle.mean(), rtol=1e-10)
-
-
-def oracle_of_rows(name, likelihood, raw, size):
-    """scipy's words where the rates of row n are multiplied by size[n]."""
-    base = likelihood.base
-    likelihood.base = base * torch.from_numpy(size)[:, None]
-    oracle = scipy_of(name, likelihood, raw)
-    likelihood.base = base
-    return oracle
-
-
-@counts
-def test_large_counts_keep_their_density_in_float32(name):
-    x = torch.tensor([[1e6, 3.0], [1.01e6, 0.0], [0.99e6, 1.0]])
-    likelihood = LIKELIHOODS[name]()
-    likelihood.start([(x, torch.ones(3, 1, dtype=torch.bool), torch.ones(3))])
-    raw = torch.full((3, likelihood.n_outputs(2)), 1e-3)
-    single = likelihood.log_density(x, raw)
-    double = likelihood.double().log_density(x.double(), raw.double())
-    assert single.dtype == torch.float32
-    np.testing.assert_allclose(single.detach(), double.detach(), rtol=1e-5, atol=2e-3)
-
-
-@counts
-@pytest.mark.parametrize("bad", [2.5, -1.0])
-def test_counts_name_the_column_and_the_value(name, bad):
-    title = LIKELIHOODS[name].title
-    with pytest.raises(ValueError, match=f"^The {title} likelihood of modality 'rna' needs") as e:
-        LIKELIHOODS[name]().check(np.array([[0.0, 1.0], [np.nan, bad]]), "rna", first_row=10)
-    assert str(e.value).endswith(
-        f"needs counts 0, 1, 2, ... (NaN where missing), but column 1 has {bad:g} in row 11. Give "
-        "the counts as they were read, neither scaled nor as logarithms, or choose another "
-        "likelihood for it."
-    )
-    LIKELIHOODS[name]().check(np.array([[0.0, np.nan, 7.0]]), "rna")
-
-
-def test_poisson_samples_are_quantiles():
-    ends = [2.0**-24, 1 - 2.0**-24]
-    uniform = np.concatenate([np.random.default_rng(0).uniform(size=500), ends])
-    for rate in (1e-300, 1e-6, 0.3, 2.0, 40.0, 1e4, 1e6, 1e12):
-        rates = torch.full((502,), rate, dtype=torch.float64)
-        ours = poisson_sample(torch.from_numpy(uniform), rates).numpy()
-        below = np.where(ours > 0, special.gammaincc(ours, rate), 0)
-        # five deviations out torch's function is off by 3e-7, uniform numbers are 1e-7 apart
-        slack = 1e-9 if rate < 1e6 else 4e-7
-        assert (special.gammaincc(ours + 1, rate) >= uniform - slack).all()
-        assert (below <= uniform + slack).all()
-        assert (ours == ours.round()).all()
-    assert poisson_sample(torch.rand(9), torch.zeros(9)).eq(0).all()
-    assert poisson_sample(torch.rand(0), torch.zeros(0)).shape == (0,)

@@ -3,9 +3,11 @@
 from .base import Likelihood
 from .bernoulli import Bernoulli
 from .gaussian import Gaussian
+from .negative_binomial import NegativeBinomial
 from .poisson import Poisson
 from .student_t import StudentT
 from .student_t_decoder import StudentTDecoder
+from .zero_inflated_negative_binomial import ZeroInflatedNegativeBinomial
 
 LIKELIHOODS = {
     likelihood.name: likelihood
@@ -15,6 +17,8 @@ LIKELIHOODS = {
         StudentT,
         StudentTDecoder,
         Poisson,
+        NegativeBinomial,
+        ZeroInflatedNegativeBinomial,
     )
 }
 
@@ -23,7 +27,9 @@ __all__ = [
     "Bernoulli",
     "Gaussian",
     "Likelihood",
+    "NegativeBinomial",
     "Poisson",
     "StudentT",
     "StudentTDecoder",
+    "ZeroInflatedNegativeBinomial",
 ]
