@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy import special, stats
 
 from skpoe.likelihoods import LIKELIHOODS
 
@@ -24,6 +24,10 @@ def data(name):
             2, (0.5, 0.3, 0.1), size=(N, F)
         ).astype(float)
         * rng.integers(0, 2, size=(N, F)),
+        "laplace": 50 + 7 * rng.laplace(size=(N, F)),
+        "log_normal": np.exp((0, 1, 3) + 0.4 * rng.normal(size=(N, F))),
+        "continuous_bernoulli": rng.uniform(-0.2, 1.2, size=(N, F)).clip(0, 1),
+        "beta": rng.beta(40, 60, size=(N, F)),
     }[name]
     mask = np.ones((N, F), dtype=bool)
     mask[np.arange(N), np.arange(N) % F] = False
@@ -63,12 +67,52 @@ class Inflated:
         return np.sqrt(self.var())
 
 
+class Tilted:
+    """Density proportional to exp(slope x) on [0, 1]: a truncated exponential, or its mirror."""
+
+    def __init__(self, slope):
+        self.up = slope > 0
+        self.falling = stats.truncexpon(b=np.abs(slope), scale=1 / np.abs(slope))
+
+    def _mirror(self, x):
+        return np.where(self.up, 1 - x, x)
+
+    def logpdf(self, x):
+        return self.falling.logpdf(self._mirror(x))
+
+    def cdf(self, x):
+        below = self.falling.cdf(self._mirror(x))
+        return np.where(self.up, 1 - below, below)
+
+    def mean(self):
+        return self._mirror(self.falling.mean())
+
+    def std(self):
+        return self.falling.std()
+
+
 def scipy_of(name, likelihood, raw):
     """What the likelihood says it is, in scipy's words."""
     raw = raw.detach().numpy()
-    if name == "gaussian":
+    if name in ("gaussian", "laplace"):
         mean = likelihood.shift.numpy() + likelihood.spread.numpy() * raw
-        return stats.norm(mean, likelihood.scale().detach().numpy())
+        kind = stats.norm if name == "gaussian" else stats.laplace
+        scale = (
+            np.logaddexp(0, likelihood.rho.detach().numpy()) + 0.05
+        ) * likelihood.spread.numpy()
+        return kind(mean, scale)
+    if name == "log_normal":
+        location = likelihood.shift.numpy() + likelihood.spread.numpy() * raw
+        scale = (
+            np.logaddexp(0, likelihood.rho.detach().numpy()) + 0.05
+        ) * likelihood.spread.numpy()
+        return stats.lognorm(np.broadcast_to(scale, raw.shape), scale=np.exp(location))
+    if name == "continuous_bernoulli":
+        return Tilted(raw)
+    if name == "beta":
+        mean = special.expit(likelihood.centre.numpy() + 15 * np.tanh(raw / 15))
+        total = 0.1 + np.exp(15 * np.tanh(likelihood.rho.detach().numpy() / 15))
+        return stats.beta(mean * total, (1 - mean) * total)
     if name == "student_t":
         mean = likelihood.shift.numpy() + likelihood.spread.numpy() * raw
         df = 2 + np.logaddexp(0, likelihood.tail.item())
@@ -97,5 +141,12 @@ def quadrature(name, x):
         return torch.tensor([0.0, 1.0]).double(), torch.ones(2).double()
     if name in COUNTS:
         return torch.arange(20000).double(), torch.ones(20000).double()
+    if name == "continuous_bernoulli":
+        points, weights = np.polynomial.legendre.leggauss(50)
+        return torch.from_numpy((points + 1) / 2), torch.from_numpy(weights / 2)
+    if name in ("log_normal", "beta"):  # densities of logarithms and logits are smooth
+        ends = torch.linspace(-34, 34, 20001, dtype=torch.float64)
+        grid = ends.exp() if name == "log_normal" else ends.sigmoid()
+        return grid, (ends[1] - ends[0]) * grid * (1 if name == "log_normal" else 1 - grid)
     grid = torch.linspace(x.min() - 400, x.max() + 400, 200001, dtype=torch.float64)
     return grid, (grid[1] - grid[0]).expand_as(grid)

@@ -387,9 +387,10 @@ PARAMETER_MISTAKES = {
     "latent_dim": (0, "The 'latent_dim' parameter of MVAE must be an int in the range [1, inf)"),
     "likelihood": (
         "gausian",
-        "The likelihood of modality 'rna' must be 'auto', one of ['bernoulli', 'gaussian', "
-        "'negative_binomial', 'poisson', 'student_t', 'student_t_decoder', "
-        "'zero_inflated_negative_binomial'] or an instance of skpoe.likelihoods.Likelihood. Got "
+        "The likelihood of modality 'rna' must be 'auto', one of ['bernoulli', 'beta', "
+        "'continuous_bernoulli', 'gaussian', 'laplace', 'log_normal', 'negative_binomial', "
+        "'poisson', 'student_t', 'student_t_decoder', 'zero_inflated_negative_binomial'] or an "
+        "instance of skpoe.likelihoods.Likelihood. Got "
         "'gausian' instead.",
     ),
     "encoder": (

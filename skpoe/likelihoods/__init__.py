@@ -2,7 +2,11 @@
 
 from .base import Likelihood
 from .bernoulli import Bernoulli
+from .beta import Beta
+from .continuous_bernoulli import ContinuousBernoulli
 from .gaussian import Gaussian
+from .laplace import Laplace
+from .log_normal import LogNormal
 from .negative_binomial import NegativeBinomial
 from .poisson import Poisson
 from .student_t import StudentT
@@ -19,14 +23,22 @@ LIKELIHOODS = {
         Poisson,
         NegativeBinomial,
         ZeroInflatedNegativeBinomial,
+        Laplace,
+        LogNormal,
+        ContinuousBernoulli,
+        Beta,
     )
 }
 
 __all__ = [
     "LIKELIHOODS",
     "Bernoulli",
+    "Beta",
+    "ContinuousBernoulli",
     "Gaussian",
+    "Laplace",
     "Likelihood",
+    "LogNormal",
     "NegativeBinomial",
     "Poisson",
     "StudentT",

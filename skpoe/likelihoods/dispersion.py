@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..distributions.gamma import gamma_sample
 from ..distributions.poisson import poisson_sample
 from ..random import RowNoise
 from .base import bounded, unbounded
 from .counts import log_factorial
+from .draws import draw_gamma
 
 # inverse dispersions that a start may have: below, all is noise; above, it is nearly Poisson
 _LOWEST, _HIGHEST = 0.05, 100.0
@@ -51,15 +51,7 @@ class Dispersion(nn.Module):
     @torch.no_grad()
     def sample(self, rate: Tensor, noise: RowNoise) -> Tensor:
         """Draw counts of these rates (N, F): Poisson ones, whose own rates are gamma numbers."""
-        theta, event = self.theta().double().expand_as(rate), rate.shape[-1]
-
-        def source(number: int) -> tuple[Tensor, Tensor]:
-            normals, uniforms = (noise.fold(2 * number + part) for part in (0, 1))
-            return (
-                normals.normal(event=event, dtype=torch.float64),
-                uniforms.uniform(2, event=event, dtype=torch.float64),
-            )
-
-        varied = rate * gamma_sample(theta, source) / theta
-        uniform = noise.fold("counts").uniform(event=event, dtype=torch.float64)
+        theta = self.theta().double().expand_as(rate)
+        varied = rate * draw_gamma(theta, noise) / theta
+        uniform = noise.fold("counts").uniform(event=rate.shape[-1], dtype=torch.float64)
         return poisson_sample(uniform, varied)

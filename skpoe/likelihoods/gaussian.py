@@ -71,8 +71,8 @@ class Gaussian(Likelihood):
         moments = observed_moments(chunks)
         self.register_buffer("shift", moments.mean)
         self.register_buffer("spread", moments.deviation)
-        self.register_buffer("low", self.standardise(moments.low))
-        self.register_buffer("high", self.standardise(moments.high))
+        self.register_buffer("low", self._standardise(moments.low))
+        self.register_buffer("high", self._standardise(moments.high))
         self._make_noise(len(moments.mean))
 
     def _make_noise(self, n_features: int) -> None:
@@ -97,6 +97,9 @@ class Gaussian(Likelihood):
         return self._inner_scale().square() * self._unit_variance()
 
     def standardise(self, x: Tensor) -> Tensor:
+        return self._standardise(x)
+
+    def _standardise(self, x: Tensor) -> Tensor:
         return (x - self.shift) / self.spread
 
     def encode(self, x: Tensor) -> Tensor:

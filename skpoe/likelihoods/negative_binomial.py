@@ -59,4 +59,4 @@ class NegativeBinomial(Counts):
         return self.dispersion.log_density(x, raw, log_base)
 
     def sample(self, raw: Tensor, noise: RowNoise) -> Tensor:
-        return self.dispersion.sample(self.rate(raw), noise).to(raw.dtype)
+        return self.dispersion.sample(self.rate(raw), noise)

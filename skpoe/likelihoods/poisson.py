@@ -50,4 +50,4 @@ class Poisson(Counts):
     @torch.no_grad()
     def sample(self, raw: Tensor, noise: RowNoise) -> Tensor:
         uniform = noise.uniform(event=raw.shape[-1], dtype=torch.float64)
-        return poisson_sample(uniform, self.rate(raw)).to(raw.dtype)
+        return poisson_sample(uniform, self.rate(raw))

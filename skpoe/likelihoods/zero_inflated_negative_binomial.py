@@ -78,5 +78,5 @@ class ZeroInflatedNegativeBinomial(Counts):
     def sample(self, raw: Tensor, noise: RowNoise) -> Tensor:
         raw, logit = raw.chunk(2, dim=-1)
         uniform = noise.fold("zeros").uniform(event=raw.shape[-1], dtype=raw.dtype)
-        counts = self.dispersion.sample(self.rate(raw), noise).to(raw.dtype)
+        counts = self.dispersion.sample(self.rate(raw), noise)
         return counts * (uniform < self._share(logit))
