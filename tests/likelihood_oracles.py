@@ -78,7 +78,8 @@ class Tilted:
         return np.where(self.up, 1 - x, x)
 
     def logpdf(self, x):
-        return self.falling.logpdf(self._mirror(x))
+        inside = self._mirror(x).clip(max=1 - 1e-15)  # rounding puts the end itself outside
+        return self.falling.logpdf(inside)
 
     def cdf(self, x):
         below = self.falling.cdf(self._mirror(x))

@@ -78,6 +78,17 @@ def test_samples_agree_with_scipy(name, generator):
             assert frequencies_fit(draws[:, column], lambda k: oracle.pmf(k)[0, column])  # noqa: B023
 
 
+@names
+def test_the_draw_of_a_row_does_not_depend_on_its_company(name):
+    likelihood, _, _ = started(name)
+    raw = 3 * torch.randn(N, likelihood.n_outputs(F), dtype=torch.float64)
+    noise = RowNoise(0, torch.arange(N))
+    whole = likelihood.sample(raw, noise)
+    for n in range(N):
+        alone = likelihood.sample(raw[n : n + 1], noise[n : n + 1])
+        torch.testing.assert_close(alone[0], whole[n], rtol=1e-12, atol=0)
+
+
 def frequencies_fit(draws, pmf):
     """Chi-square test of whole numbers, those above the 99th percentile in one cell."""
     top = int(np.percentile(draws, 99))

@@ -21,8 +21,10 @@ _PARAMETERS = {
         The same for the decoders.""",
     "likelihood": """str, Likelihood, list or dict, {default}
         What the decoder describes: "gaussian", "bernoulli", "student_t" (for data with freak
-        values), "student_t_decoder" (MIWAE's: the decoder says each scale) or an instance; or
-        one a modality. "auto" is "bernoulli" for zeros and ones, else "student_t".""",
+        values), "student_t_decoder" (MIWAE's: the decoder says each scale), "laplace",
+        "log_normal", "continuous_bernoulli", "beta", for counts "poisson", "negative_binomial" and
+        "zero_inflated_negative_binomial", or an instance; or one a modality. "auto" is
+        "bernoulli" for zeros and ones, else "student_t".""",
     "init": """{"auto", "factor_analysis", "random"}, {default}
         Where training starts. "factor_analysis" adds linear parts to all networks, which start at
         a factor analysis of the data: before training, the model is that factor analysis, for

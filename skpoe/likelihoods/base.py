@@ -178,7 +178,7 @@ def unbounded(x: Tensor) -> Tensor:
     return _BOUND * torch.atanh(x / _BOUND)
 
 
-def check_support(
+def refuse_outside(
     good: np.ndarray,
     x: np.ndarray,
     modality: str,

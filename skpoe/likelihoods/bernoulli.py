@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..random import RowNoise
-from .base import Chunks, Likelihood, check_support, observed_moments
+from .base import Chunks, Likelihood, observed_moments, refuse_outside
 
 
 class Bernoulli(Likelihood):
@@ -29,7 +29,7 @@ class Bernoulli(Likelihood):
     shift: Tensor
 
     def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
-        check_support(
+        refuse_outside(
             (x == 0) | (x == 1) | np.isnan(x),
             x,
             modality,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..random import RowNoise
-from .base import Chunks, Likelihood, Mapped, bounded, check_support, observed_moments, unbounded
+from .base import Chunks, Likelihood, Mapped, bounded, observed_moments, refuse_outside, unbounded
 from .draws import draw_gamma
 
 _LEAST = 0.1  # concentration
@@ -60,7 +60,7 @@ class Beta(Likelihood):
         self.reach = reach
 
     def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
-        check_support(
+        refuse_outside(
             (x > 0) & (x < 1) | np.isnan(x),
             x,
             modality,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..random import RowNoise
-from .base import Likelihood, check_support
+from .base import Likelihood, refuse_outside
 from .bernoulli import Bernoulli
 
 _SMALL = 0.3  # below, series: closed forms lose digits
@@ -46,7 +46,7 @@ class ContinuousBernoulli(Bernoulli):
     name = "continuous_bernoulli"
 
     def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
-        check_support(
+        refuse_outside(
             (x >= 0) & (x <= 1) | np.isnan(x),
             x,
             modality,

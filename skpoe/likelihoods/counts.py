@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..random import RowNoise
-from .base import Chunks, Likelihood, Mapped, bounded, check_support, observed_moments
+from .base import Chunks, Likelihood, Mapped, bounded, observed_moments, refuse_outside
 
 _LEAST_TOTAL = 0.5  # of a row that shows zeros alone: none would say that all rates are zero
 
@@ -43,7 +43,7 @@ class Counts(Likelihood):
 
     def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
         good = (x >= 0) & (x == np.floor(x)) | np.isnan(x)
-        check_support(
+        refuse_outside(
             good,
             x,
             modality,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..random import RowNoise
-from .base import Chunks, Mapped, check_support
+from .base import Chunks, Mapped, refuse_outside
 from .gaussian import Gaussian
 
 _LARGEST = 700.0  # exponent in float64
@@ -43,7 +43,7 @@ class LogNormal(Gaussian):
     has_own_noise = False
 
     def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
-        check_support(
+        refuse_outside(
             (x > 0) & np.isfinite(x) | np.isnan(x),
             x,
             modality,
