@@ -172,7 +172,7 @@ def test_streams_apart_are_independent():
     numbers = noise.apart(400).normal(event=5, dtype=torch.float64)
     assert numbers.shape == (1200, 5)
     assert len(numbers.flatten().unique()) == 6000
-    assert stats.kstest(numbers.flatten(), "norm").pvalue > 0.001
+    assert stats.kstest(numbers.flatten().numpy(), "norm").pvalue > 0.001
     correlation = np.corrcoef(numbers.reshape(400, 15).numpy().T) - np.eye(15)
     assert np.abs(correlation).max() < 5 / 20
 
