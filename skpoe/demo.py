@@ -150,14 +150,16 @@ def _draw(
     figure.suptitle("Test digits: the half below the line is filled in from the half above")
     _save(figure, out / "filled-in.png", say)
 
-    latents = PCA(2).fit(model.transform(list(test)))
+    whole = model.transform(list(test))
+    limits = np.percentile(whole, [1, 99], axis=0)  # a row that is far out would be all one sees
+    latents = PCA(2).fit(whole.clip(*limits))
     figure = Figure(figsize=(10, 5), layout="constrained")
     for axis, (title, X) in zip(
         figure.subplots(1, 2, sharex=True, sharey=True),
         {"from both halves": list(test), "from the upper half alone": [test[0], None]}.items(),
         strict=True,
     ):
-        place = latents.transform(model.transform(X))
+        place = latents.transform(model.transform(X).clip(*limits))
         for digit in range(10):
             mine = place[labels == digit]
             colour = f"C{digit}"
