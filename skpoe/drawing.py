@@ -86,7 +86,10 @@ def _resample(z: Tensor, weights: Tensor, n_draws: int, noise: RowNoise) -> Tens
 
 
 def quantiles(draws: Tensor, levels: Tensor) -> Tensor:
-    """Quantiles (L, ...) of draws (K, ...), by linear interpolation between order statistics."""
+    """Quantiles (L, ...) of draws (K, ...), by linear interpolation between order statistics.
+
+    As ``torch.quantile``, which refuses more than 16 million numbers.
+    """
     ordered = draws.sort(dim=0).values
     at = levels * (len(draws) - 1)
     low = at.floor().long()

@@ -311,7 +311,8 @@ def choose(
     """Choose dimension and shrinkage under which held-out rows are likeliest.
 
     Held-out values count as if they were at most 5 deviations out. The shrinkage is found for
-    the last dimension, the dimension for that shrinkage, and the shrinkage again for both.
+    the last dimension, the dimension for that shrinkage, and the shrinkage again for that
+    dimension. Without held-out rows it is the last dimension and the first shrinkage.
 
     Returns
     -------
@@ -320,10 +321,12 @@ def choose(
     model : FactorAnalysis
         Fitted to the rows that were kept.
     """
+    if not len(held):
+        latent_dims, shrinkages = latent_dims[-1:], shrinkages[:1]
     held = held.clipped(_REACH)
     latent_dim = latent_dims[-1]
     shrinkage, model = _choose_shrinkage(kept, held, latent_dim, shrinkages)
-    if len(latent_dims) > 1 and len(held):
+    if len(latent_dims) > 1:
         scores = [
             fit(kept, d, shrinkage, _N_TRIED, _CLOSE)[0].score(held) for d in latent_dims[:-1]
         ]
@@ -342,6 +345,6 @@ def _choose_shrinkage(
     for shrinkage in shrinkages:
         # each goes on from the one before: they are close
         model, _ = fit(kept, latent_dim, shrinkage, _N_TRIED, _CLOSE, begin=model)
-        tried.append((model.score(held) if len(held) else 0.0, model))
+        tried.append((model.score(held) if len(shrinkages) > 1 else 0.0, model))
     best = max(range(len(tried)), key=lambda k: tried[k][0])  # the first of equals
     return shrinkages[best], tried[best][1]

@@ -264,7 +264,7 @@ class ConformalIntervals(BaseEstimator):
         """
         low, high = self.estimator.predict_interval(X, coverage=self.coverage)
         read = self.estimator._arrays
-        self.stretch_ = {}
+        stretch = {}
         for name, x, a, b, known in zip(
             self.estimator.modality_names_,
             read(X),
@@ -280,16 +280,17 @@ class ConformalIntervals(BaseEstimator):
             scores = np.sort(np.nan_to_num(scores, nan=np.inf))
             if not len(scores):
                 continue
-            rank = math.ceil(self.coverage * (len(scores) + 1))
+            rank = _least_whole(self.coverage * (len(scores) + 1))
             if rank > len(scores):
                 raise ValueError(
                     f"Modality '{name}' has {len(scores)} calibration entries that are missing in "
                     f"X and known in truth; coverage={self.coverage} needs at least "
-                    f"{math.ceil(self.coverage / (1 - self.coverage))}."
+                    f"{_least_whole(self.coverage / (1 - self.coverage))}."
                 )
-            self.stretch_[name] = float(scores[rank - 1])
-        if not self.stretch_:
+            stretch[name] = float(scores[rank - 1])
+        if not stretch:
             raise ValueError("No entry is missing in X and known in truth: nothing to learn from.")
+        self.stretch_ = stretch
         return self
 
     def predict(self, X: Any) -> tuple[Any, Any]:
@@ -316,3 +317,8 @@ class ConformalIntervals(BaseEstimator):
         renew = self.estimator._layout.renew
         new_low, new_high = (renew(X, end, missing_only=True) for end in ends)
         return new_low, new_high
+
+
+def _least_whole(number: float) -> int:
+    """Round up, but for what rounding has added: .9 / (1 - .9) is 9."""
+    return math.ceil(round(number, 9))

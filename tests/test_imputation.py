@@ -302,6 +302,10 @@ def test_errors_say_what_to_do(world):
     for bad in (0, 1, 90, "most"):
         with pytest.raises(ValueError, match="coverage must lie between 0 and 1; got"):
             est.predict_interval(world.x, bad)
+    rna, protein = world.x[0][:8], world.x[0][:8, :1]
+    one = MultimodalFactorAnalysis(latent_dim=1).fit([rna, protein])
+    with pytest.raises(ValueError, match=r"coverage=0.9 needs at least 9\."):
+        ConformalIntervals(one).fit([rna, None], [rna, protein])
     some = [x[:2] for x in world.x]
     with pytest.raises(
         ValueError, match=r"'modality_1' has \d+ calibration entries .* at least 999"

@@ -31,7 +31,7 @@ from .face import BaseMultimodal
 from .fitting import draw_seed, find_device
 from .parameters import SharedParameters
 from .reading import read_rows
-from .starting import hold_out, most_latent, powers_up_to
+from .starting import hold_out, most_latent, powers_up_to, shrinkages_of
 
 _SHARED = (
     "latent_dim",
@@ -176,9 +176,8 @@ class MultimodalFactorAnalysis(BaseMultimodal):
 
     def _choose(self, most: int, kept: Table, held: Table) -> tuple[int, float]:
         dims = powers_up_to(most) if self.latent_dim == "auto" else [int(self.latent_dim)]
-        wanted = self.shrinkage
-        shrinkages = em.SHRINKAGES if wanted == "auto" else [float(wanted)]
-        if len(dims) * len(shrinkages) == 1 or not len(held):
+        shrinkages = shrinkages_of(self.shrinkage)
+        if len(dims) * len(shrinkages) == 1:
             return dims[-1], shrinkages[0]
         latent_dim, shrinkage, _ = em.choose(kept, held, dims, shrinkages)
         return latent_dim, shrinkage

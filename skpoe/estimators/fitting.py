@@ -144,7 +144,8 @@ class Fitting:
         model, objective = self._assemble(pieces, source)
         if self.linear and len(pieces.latent_dims) > 1:
             rows = hold(source, weight, model)
-            chosen = choose_latent_dim(rows, split, seed, pieces.latent_dims)
+            shrinkage = getattr(self.estimator, "shrinkage", "auto")
+            chosen = choose_latent_dim(rows, split, seed, pieces.latent_dims, shrinkage)
             pieces = Pieces(*given, self.linear, chosen)
             model, objective = self._assemble(pieces, source)
         self.auto |= {

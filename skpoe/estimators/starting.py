@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,7 +19,6 @@ from ..metrics import importance_log_likelihood
 from ..model import MultimodalVAE
 from ..objectives import Objective
 from ..random import RowNoise, row_keys
-from ..strategies import ProductOfExperts
 from ..training import Plan, train
 
 # rows, and numbers, that a start is read off; more change little
@@ -120,7 +119,7 @@ class LinearStart:
             tables.kept,
             tables.held,
             [model.latent_dim],
-            SHRINKAGES if isinstance(shrinkage, str) else [shrinkage],
+            shrinkages_of(shrinkage),
         )
         part = part.canonical()
         _start_tails(model, part, tables.held)
@@ -151,7 +150,7 @@ class LinearStart:
             return
         trial, objective = self.trial
         if trial.strategy.tempers:
-            cast("ProductOfExperts", trial.strategy).set_trust(self.trust)
+            trial.strategy.set_trust(self.trust)
         begun, rows = weights_of(trial), self.read(trial)
         train(trial, objective, rows.take(self.kept), replace(plan, verbose=0), names)
         self.start_weight = find_start_weight(trial, begun, rows.take(self.held))
@@ -165,13 +164,21 @@ class LinearStart:
 
 
 def choose_latent_dim(
-    rows: Rows, split: tuple[Tensor, Tensor] | None, seed: int, latent_dims: Sequence[int]
+    rows: Rows,
+    split: tuple[Tensor, Tensor] | None,
+    seed: int,
+    latent_dims: Sequence[int],
+    shrinkage: float | str,
 ) -> int:
     """Choose how many factors a start has, by how likely held-out rows are."""
     tables = _tables(rows, *(hold_out(rows, seed) if split is None else split), seed)
-    if not len(tables.held):
-        return latent_dims[-1]
-    return factor_analysis.choose(tables.kept, tables.held, latent_dims, SHRINKAGES)[0]
+    shrinkages = shrinkages_of(shrinkage)
+    return factor_analysis.choose(tables.kept, tables.held, latent_dims, shrinkages)[0]
+
+
+def shrinkages_of(wanted: float | str) -> Sequence[float]:
+    """Read ``shrinkage``: what is to be tried."""
+    return SHRINKAGES if isinstance(wanted, str) else [float(wanted)]
 
 
 def powers_up_to(most: int) -> list[int]:
@@ -264,7 +271,7 @@ def _choose_trust(model: MultimodalVAE, batch: Batch, weights: Tensor) -> float:
     share = weights / weights.sum()
     tried = []
     for trust in _TRUSTS:
-        cast("ProductOfExperts", model.strategy).set_trust(trust)
+        model.strategy.set_trust(trust)
         tried.append(errors_of_hidden(model, batch))
     errors = torch.stack(tried)  # (choices, N)
     best = int((errors @ share).argmin())

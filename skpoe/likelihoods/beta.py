@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from ..random import RowNoise
 from .base import Chunks, Likelihood, Mapped, bounded, observed_moments, refuse_outside, unbounded
-from .draws import draw_gamma
+from .gamma_draws import draw_gamma
 
 _LEAST = 0.1  # concentration
 _LOWEST, _HIGHEST = 0.5, 1000.0  # concentrations that a start may have

@@ -22,13 +22,8 @@ class Counts(Likelihood):
 
     Parameters
     ----------
-    library : bool, default=False
-        Whether the rate of a row is multiplied by its library size: the sum of its observed
-        counts over the sum of base over the same entries. Densities are then conditional on the
-        row's total, so they compare with those of ``library=False`` no more; means and samples
-        are those of a row of library size 1, which is typical.
-    reach : float, default=5.0
-        Encoders read standardised log(1 + x), clipped to so many deviations.
+    library, reach
+        As in :class:`Poisson`. Densities of rows given their totals do not compare with others.
     """
 
     title: str

@@ -10,7 +10,7 @@ from ..distributions.poisson import poisson_sample
 from ..random import RowNoise
 from .base import bounded, unbounded
 from .counts import log_factorial
-from .draws import draw_gamma
+from .gamma_draws import draw_gamma
 
 # inverse dispersions that a start may have: below, all is noise; above, it is nearly Poisson
 _LOWEST, _HIGHEST = 0.05, 100.0

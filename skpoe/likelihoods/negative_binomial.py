@@ -18,12 +18,8 @@ class NegativeBinomial(Counts):
 
     Parameters
     ----------
-    library : bool, default=False
-        Whether the rate of a row is multiplied by its library size: the sum of its observed
-        counts over what is typical of the same entries. Densities are then conditional on the
-        row's total; means and samples are those of a typical row.
-    reach : float, default=5.0
-        Encoders read standardised log(1 + x), clipped to so many deviations.
+    library, reach
+        As in :class:`Poisson`.
 
     See Also
     --------

@@ -16,9 +16,12 @@ class Poisson(Counts):
 
     Parameters
     ----------
-    library, reach
-        See :class:`skpoe.likelihoods.counts.Counts`: whether rates are multiplied by the row's
-        library size, and where encoders clip.
+    library : bool, default=False
+        Whether the rate of a row is multiplied by its library size: the sum of its observed
+        counts over what is typical of the same entries. Densities are then conditional on the
+        row's total; means and samples are those of a typical row.
+    reach : float, default=5.0
+        Encoders read standardised log(1 + x), clipped to so many deviations.
 
     See Also
     --------

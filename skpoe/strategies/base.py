@@ -21,7 +21,7 @@ class Strategy(nn.Module, ABC):
     # whether a subset may hold several modalities
     combines = True
 
-    # whether it has a trust other than one: a power of the experts of what lacks modalities
+    # whether it has a trust: a power of the experts of subsets that lack modalities
     tempers = False
 
     @property
@@ -33,6 +33,13 @@ class Strategy(nn.Module, ABC):
         """Start at the posteriors of a factor analysis of modalities of these widths.
 
         Encoders must be ``nn.LinearPlus``. A strategy with ``has_linear_start`` has this.
+        """
+        raise NotImplementedError
+
+    def set_trust(self, trust: float) -> None:
+        """Set the power of the experts of subsets that lack modalities.
+
+        A strategy that ``tempers`` has this.
         """
         raise NotImplementedError
 

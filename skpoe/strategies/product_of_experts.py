@@ -43,6 +43,7 @@ class ProductOfExperts(Strategy):
 
     tempers = True
     trust: Tensor
+    # whether trust is one; known without asking the device at every step
     _is_plain = True
 
     def __init__(
@@ -60,6 +61,7 @@ class ProductOfExperts(Strategy):
         self.prior_expert = prior_expert
         self.combines = family.has_products
         self.register_buffer("trust", torch.ones(()))
+        self.register_load_state_dict_post_hook(_read_trust)
 
     @property
     def has_linear_start(self) -> bool:
@@ -77,7 +79,6 @@ class ProductOfExperts(Strategy):
 
     @torch.no_grad()
     def set_trust(self, trust: float) -> None:
-        """Set the power of the experts of subsets that lack modalities."""
         self.trust.fill_(trust)
         self._is_plain = trust == 1.0
 
@@ -97,6 +98,10 @@ class ProductOfExperts(Strategy):
         trust = cast("Tensor", self.trust_in(membership)).to(raw.dtype)
         powers = trust[..., None] * membership
         return self.family.product(experts, torch.cat([powers, with_prior.to(powers)], dim=-1))
+
+
+def _read_trust(strategy: ProductOfExperts, _: object) -> None:
+    strategy.set_trust(float(strategy.trust))
 
 
 class ProductWithStandIns(Strategy):

@@ -14,6 +14,7 @@ import argparse
 import bench
 import numpy as np
 import tables
+from intervals import hidden, inside
 from sklearn.model_selection import ShuffleSplit
 
 from skpoe import PoEVAE
@@ -27,15 +28,14 @@ def split_rows(n_rows, split):
     return half[0], *np.array_split(half[1], 2)
 
 
-def covered(intervals, truth, hidden, train, varies):
+def covered(results, truth, train, varies):
     """Share inside, and mean width, of the hidden cells of columns that vary."""
-    inside, width = [], []
-    for m in hidden:
-        low, high = (end[m][:, varies[m]] for end in intervals[m])
-        x = truth[m][:, varies[m]]
-        inside.append(((low <= x) & (x <= high)).ravel())
-        width.append(((high - low) / train[m].std(0)[varies[m]]).ravel())
-    return float(np.concatenate(inside).mean()), float(np.concatenate(width).mean())
+    share, width = [], []
+    for X, ends in results:
+        share.append(inside(ends, X, truth, varies))
+        for x, (_, low, high, cells) in zip(train, hidden(ends, X, truth, varies), strict=True):
+            width.append((high - low) / np.broadcast_to(x.std(0), cells.shape)[cells])
+    return float(np.concatenate(share).mean()), float(np.concatenate(width).mean())
 
 
 def measure(data, split):
@@ -49,13 +49,14 @@ def measure(data, split):
         return [*X[:m], None, *X[m + 1 :]]
 
     for level in LEVELS:
-        before, after = {}, {}
+        before, after = [], []
         for m in data.hidden:
-            before[m] = est.predict_interval(hide(test, m), level)
-            conformal = ConformalIntervals(est, coverage=level)
-            after[m] = conformal.fit(hide(calibration, m), calibration).predict(hide(test, m))
-        for kind, intervals in (("model", before), ("conformal", after)):
-            share, width = covered(intervals, test, data.hidden, train, varies)
+            asked, conformal = hide(test, m), ConformalIntervals(est, coverage=level)
+            before.append((asked, est.predict_interval(asked, level)))
+            conformal.fit(hide(calibration, m), calibration)
+            after.append((asked, conformal.predict(asked)))
+        for kind, results in (("model", before), ("conformal", after)):
+            share, width = covered(results, test, train, varies)
             yield {"level": level, "kind": kind, "coverage": share, "width": width}
 
 

@@ -15,14 +15,23 @@ def coverage(est, X, truth, counted=None, *, level=0.9):
     counted : list of bool ndarray of shape (F_m,), default=None
         Columns that count; all when None.
     """
-    low, high = est.predict_interval(X, coverage=level)
-    X, truth, low, high = (
-        [x] if isinstance(truth, np.ndarray) else x for x in (X, truth, low, high)
+    return float(inside(est.predict_interval(X, coverage=level), X, truth, counted).mean())
+
+
+def inside(ends, X, truth, counted=None):
+    """Whether each hidden cell is between its lower and upper end, a flat array."""
+    return np.concatenate(
+        [(low <= x) & (x <= high) for x, low, high, _ in hidden(ends, X, truth, counted)]
     )
-    inside = []
-    for m, (a, b) in enumerate(zip(low, high, strict=True)):
-        hidden = np.ones(truth[m].shape, bool) if X[m] is None else np.isnan(X[m])
+
+
+def hidden(ends, X, truth, counted=None):
+    """Of each modality, what is hidden: truth, lower and upper end, and which cells that are."""
+    tables = (X, truth, *ends)
+    if isinstance(truth, np.ndarray):
+        tables = ([table] for table in tables)
+    for m, (x, known, low, high) in enumerate(zip(*tables, strict=True)):
+        cells = np.ones(known.shape, bool) if x is None else np.isnan(x)
         if counted is not None:
-            hidden = hidden & counted[m]
-        inside.append(((a <= truth[m]) & (truth[m] <= b))[hidden])
-    return float(np.concatenate(inside).mean())
+            cells = cells & counted[m]
+        yield known[cells], low[cells], high[cells], cells

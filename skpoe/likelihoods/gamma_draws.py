@@ -1,4 +1,4 @@
-"""Draws that several likelihoods need, of the numbers of rows."""
+"""Gamma draws of the numbers of rows, for likelihoods that are made of them."""
 
 from __future__ import annotations
 
