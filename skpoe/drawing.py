@@ -49,7 +49,8 @@ def draw_missing(
     draws = []
     for m, likelihood in enumerate(model.likelihoods):
         if batch.masks[m].all():
-            draws.append(batch.values[m].new_full((n_draws, *batch.values[m].shape), torch.nan))
+            nothing = (n_draws, len(batch), len(likelihood.seen))
+            draws.append(batch.values[m].new_full(nothing, torch.nan))
             continue
         raw = model.decode(z, m)  # (n_draws, N, outputs)
         x = likelihood.sample(raw.flatten(0, 1), own.fold(m))

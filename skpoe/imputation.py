@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.impute import MissingIndicator
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
@@ -273,7 +274,7 @@ class ConformalIntervals(BaseEstimator):
             read(truth),
             strict=True,
         ):
-            counted = np.isnan(x) & ~np.isnan(known)
+            counted = np.isnan(x) & ~np.isnan(known) & ~np.isnan(a)  # levels may have no order
             half, middle = 0.5 * (b - a)[counted], 0.5 * (a + b)[counted]
             gap = np.abs(known[counted] - middle)
             scores = np.where(gap == 0, 0.0, gap / np.where(half > 0, half, np.nan))
@@ -310,10 +311,17 @@ class ConformalIntervals(BaseEstimator):
         low, high = self.estimator.predict_interval(X, coverage=self.coverage)
         read = self.estimator._arrays
         ends: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-        for name, a, b in zip(self.estimator.modality_names_, read(low), read(high), strict=True):
+        for name, likelihood, a, b in zip(
+            self.estimator.modality_names_,
+            self.estimator.model_.likelihoods,
+            read(low),
+            read(high),
+            strict=True,
+        ):
             half, middle = 0.5 * (b - a) * self.stretch_.get(name, 1.0), 0.5 * (a + b)
-            ends[0].append(middle - half)
-            ends[1].append(middle + half)
+            stretched = [torch.from_numpy(end) for end in (middle - half, middle + half)]
+            for end, told in zip(ends, likelihood.interval(*stretched), strict=True):
+                end.append(told.numpy())
         renew = self.estimator._layout.renew
         new_low, new_high = (renew(X, end, missing_only=True) for end in ends)
         return new_low, new_high

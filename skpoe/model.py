@@ -85,7 +85,7 @@ class MultimodalVAE(nn.Module):
             and self.private is None
             and isinstance(self.prior, StandardGaussian)
             and all(isinstance(network, LinearPlus) for network in self._separate_decoders())
-            and all(likelihood.has_own_noise for likelihood in self.likelihoods)
+            and all(likelihood.can_start for likelihood in self.likelihoods)
         )
 
     def _separate_decoders(self) -> Sequence[nn.Module]:
@@ -94,20 +94,20 @@ class MultimodalVAE(nn.Module):
 
     @torch.no_grad()
     def start_at(self, start: FactorAnalysis, trust: float = 1.0) -> None:
-        """Start as a factor analysis of the standardised modalities.
+        """Start as a factor analysis of what encoders read.
 
-        Its mean becomes the zero of the model's units, so batches that were read before are off.
+        Its mean may become the zero of the model's units, so batches that were read before are
+        off.
         """
-        widths = [len(likelihood.seen) for likelihood in self.likelihoods]
+        widths = [likelihood.width for likelihood in self.likelihoods]
+        noises = []
         for likelihood, decoder, part in zip(
             self.likelihoods, self._separate_decoders(), start.split(widths), strict=True
         ):
-            likelihood.start_noise(part.noise)
-            likelihood.recentre(part.mean)
-            cast("LinearPlus", decoder).start(part.loadings, torch.zeros_like(part.mean))
-        # a likelihood may have a larger floor: posteriors must be those of the noise that it has
-        noise = torch.cat([likelihood.noise_variance() for likelihood in self.likelihoods])
-        self.strategy.start_at(replace(start, noise=noise.to(start.noise)), widths, trust)
+            weight, bias, noise = likelihood.start_at(part.loadings, part.mean, part.noise)
+            cast("LinearPlus", decoder).start(weight, bias)
+            noises.append(noise)
+        self.strategy.start_at(replace(start, noise=torch.cat(noises)), widths, trust)
         self.has_started = True
 
     def started(self) -> Iterator[nn.Parameter]:
@@ -167,7 +167,10 @@ class MultimodalVAE(nn.Module):
         here = next(self.parameters())
         raw = Batch.from_arrays(arrays).to(here.device)
         seen = [likelihood.seen for likelihood in self.likelihoods]
-        batch = raw.only(seen).map([likelihood.standardise for likelihood in self.likelihoods])
+        batch = raw.only(seen).map(
+            [likelihood.standardise for likelihood in self.likelihoods],
+            [likelihood.feature_of for likelihood in self.likelihoods],
+        )
         return batch.to(dtype=here.dtype)
 
     def encoded(self, batch: Batch) -> Batch:
@@ -235,5 +238,5 @@ class MultimodalVAE(nn.Module):
         return z if self.private is None else torch.cat([z, self.private.sample(noise)], dim=-1)
 
     def mean(self, z: Tensor, modality: int) -> Tensor:
-        """Mean of modality m given z (..., N, D), in the data's units: (..., N, F_m)."""
+        """Mean of modality m given z (..., N, D), in the data's units: (..., N, W_m)."""
         return self.likelihoods[modality].mean(self.decode(z, modality))

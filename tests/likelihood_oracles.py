@@ -7,6 +7,11 @@ from scipy import special, stats
 from skpoe.likelihoods import LIKELIHOODS
 
 N, F = 8, 3
+# 2, 3 and 4 levels, of which each is shown
+SHOWN = np.array(
+    [[0, 1, 1, 0, 0, 1, 0, 1], [0, 1, 2, 1, 0, 2, 2, 0], [0, 1, 2, 3, 3, 1, 0, 2]], dtype=float
+).T
+LEVELS = ("categorical", "ordinal")
 COUNTS = ("poisson", "negative_binomial", "zero_inflated_negative_binomial")
 
 
@@ -28,6 +33,10 @@ def data(name):
         "log_normal": np.exp((0, 1, 3) + 0.4 * rng.normal(size=(N, F))),
         "continuous_bernoulli": rng.uniform(-0.2, 1.2, size=(N, F)).clip(0, 1),
         "beta": rng.beta(40, 60, size=(N, F)),
+        "gaussian_decoder": 50 + 7 * rng.normal(size=(N, F)),
+        "censored_gaussian": 50 + 7 * rng.normal(size=(N, F)),
+        "categorical": SHOWN,
+        "ordinal": SHOWN,
     }[name]
     mask = np.ones((N, F), dtype=bool)
     mask[np.arange(N), np.arange(N) % F] = False
@@ -95,9 +104,13 @@ class Tilted:
 def scipy_of(name, likelihood, raw):
     """What the likelihood says it is, in scipy's words."""
     raw = raw.detach().numpy()
-    if name in ("gaussian", "laplace"):
+    if name == "gaussian_decoder":  # raw: means and scales, in halves
+        mean, scale = np.split(raw, 2, axis=-1)
+        shift, spread = likelihood.shift.numpy(), likelihood.spread.numpy()
+        return stats.norm(shift + spread * mean, (np.logaddexp(0, scale) + 0.05) * spread)
+    if name in ("gaussian", "laplace", "censored_gaussian"):
         mean = likelihood.shift.numpy() + likelihood.spread.numpy() * raw
-        kind = stats.norm if name == "gaussian" else stats.laplace
+        kind = stats.laplace if name == "laplace" else stats.norm
         scale = (
             np.logaddexp(0, likelihood.rho.detach().numpy()) + 0.05
         ) * likelihood.spread.numpy()

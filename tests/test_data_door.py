@@ -388,10 +388,10 @@ PARAMETER_MISTAKES = {
     "likelihood": (
         "gausian",
         "The likelihood of modality 'rna' must be 'auto', one of ['bernoulli', 'beta', "
-        "'continuous_bernoulli', 'gaussian', 'laplace', 'log_normal', 'negative_binomial', "
-        "'poisson', 'student_t', 'student_t_decoder', 'zero_inflated_negative_binomial'] or an "
-        "instance of skpoe.likelihoods.Likelihood. Got "
-        "'gausian' instead.",
+        "'categorical', 'censored_gaussian', 'continuous_bernoulli', 'gaussian', "
+        "'gaussian_decoder', 'laplace', 'log_normal', 'negative_binomial', 'ordinal', 'poisson', "
+        "'student_t', 'student_t_decoder', 'zero_inflated_negative_binomial'], an instance of "
+        "skpoe.likelihoods.Likelihood, or a dict of these by column. Got 'gausian' instead.",
     ),
     "encoder": (
         lambda n_in, n_out: None,

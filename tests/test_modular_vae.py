@@ -10,7 +10,8 @@ from small import FAST
 from skpoe import ModularVAE
 from skpoe.data.batch import Batch
 from skpoe.estimators.choices import OBJECTIVES, POSTERIORS, PRIORS, STRATEGIES, SUBSETS
-from skpoe.estimators.pieces import Pieces, make_likelihoods
+from skpoe.estimators.pieces import Pieces
+from skpoe.likelihoods import Gaussian
 from skpoe.objectives import ELBO
 from skpoe.posteriors import Laplace
 from skpoe.priors import GaussianMixture
@@ -69,11 +70,11 @@ def compose(strategy, posterior, prior, objective, subsets="auto", **more):
         **{**SMALL, **more},
     )
     names = [f"m{m}" for m in range(len(WIDTHS))]
-    likelihoods = make_likelihoods("gaussian", names, None)
+    likelihoods = [Gaussian() for _ in names]
     batch = Batch.from_arrays(data())
     for likelihood, x, mask in zip(likelihoods, batch.values, batch.masks, strict=True):
         likelihood.start([(x, mask, torch.ones(len(x)))])
-    model, objective = est._compose(Pieces(est, names, WIDTHS, likelihoods, 0, 40))
+    model, objective = est._compose(Pieces(est, names, likelihoods, 0, 40))
     for name, part in model.named_children():
         if name != "likelihoods":
             part.float()

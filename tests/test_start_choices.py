@@ -125,7 +125,7 @@ def test_zeros_and_ones_start_at_random_and_other_values_do_not():
         assert est.model_.has_started is started
     mixed = PoEVAE(**QUICK, max_iter=0).fit([bits, real])
     assert mixed.auto_["likelihood"] == ["bernoulli", "student_t"]
-    assert mixed.auto_["init"] == "random"
+    assert mixed.auto_["init"] == "factor_analysis"
     own = PoEVAE(**QUICK, max_iter=0, decoder=nn.Linear).fit([real, real[:, :2]])
     assert own.auto_["init"] == "random"
 

@@ -68,15 +68,27 @@ class Batch:
             self.observed[rows],
         )
 
-    def map(self, functions: Sequence[Callable[[Tensor], Tensor]]) -> Batch:
-        """Apply a function a modality to the values; what is missing stays zero."""
+    def map(
+        self,
+        functions: Sequence[Callable[[Tensor], Tensor]],
+        columns: Sequence[Tensor | None] | None = None,
+    ) -> Batch:
+        """Apply a function a modality to the values; what is missing stays zero.
+
+        Where there are ``columns`` of a modality, (W,), it becomes W wide: each of its new values
+        is shown where the column of that number is.
+        """
+        masks = [
+            mask if which is None or mask.shape[1] == 1 else mask[:, which]
+            for mask, which in zip(self.masks, columns or [None] * len(self.masks), strict=True)
+        ]
         values = [
             function(value) if complete else function(value) * mask
             for function, value, mask, complete in zip(
-                functions, self.values, self.masks, self._complete, strict=True
+                functions, self.values, masks, self._complete, strict=True
             )
         ]
-        return self._like(values, self.masks, self.observed)
+        return self._like(values, masks, self.observed)
 
     def only(self, seen: Sequence[Tensor]) -> Batch:
         """Hide the columns that are not among ``seen``, bool (F_m,) a modality."""

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from . import tables
+from .coding import Codings, frame_of, labels_of, refill
 from .modalities import Modalities, index_of
 
 
@@ -32,6 +33,9 @@ class Layout:
         Where the columns of each modality stand in the one table.
     event_shapes : tuple of (tuple of int or None), default=()
         Shapes of one row of those that came with more than two axes; () is None for each.
+    codings : tuple of (tuple of Coding or None), default=()
+        What their columns held, where they came as DataFrames of more than plain numbers; of the
+        one table, once. () is None for each.
     """
 
     kind: type
@@ -40,6 +44,25 @@ class Layout:
     columns: tuple[pd.Index | None, ...]
     positions: tuple[np.ndarray, ...] | None = None
     event_shapes: tuple[tuple[int, ...] | None, ...] = ()
+    codings: tuple[Codings, ...] = ()
+
+    def labels(self, modality: int) -> Sequence[Any]:
+        """Names of the columns of a modality; positions where they have none."""
+        if self.positions is None:
+            return labels_of(self.columns[modality], self.widths[modality])
+        whole = labels_of(self.columns[0], sum(self.widths))
+        return [whole[position] for position in self.positions[modality]]
+
+    def coding(self, modality: int) -> Codings:
+        """Tell what the columns of a modality hold; None if plain numbers, or if nobody said."""
+        whole = self._codings[0 if self.is_table else modality]
+        if whole is None or self.positions is None:
+            return whole
+        return tuple(whole[position] for position in self.positions[modality])
+
+    @property
+    def _codings(self) -> tuple[Codings, ...]:
+        return self.codings or (None,) * len(self.columns)
 
     @property
     def sizes(self) -> tuple[tables.Size, ...]:
@@ -65,11 +88,12 @@ class Layout:
         Images, here and in ``renew``, have their shape back.
         """
         if self.is_table:
-            labels = self.columns[0] if self.kind is pd.DataFrame else None
-            return _like(None, labels, self.join(arrays))
+            return _like(None, self.columns[0], self.join(arrays), self._codings[0])
         new = [
-            _like(None, labels, array)
-            for labels, array in zip(self.columns, self._shaped(arrays), strict=True)
+            _like(None, labels, array, codings)
+            for labels, array, codings in zip(
+                self.columns, self._shaped(arrays), self._codings, strict=True
+            )
         ]
         return self._wrap(self.kind, new)
 
@@ -79,12 +103,16 @@ class Layout:
         X itself is not changed.
         """
         if self.is_table:
-            return _replace(X, self.join(arrays), missing_only)
+            return _replace(X, self.join(arrays), self._codings[0], missing_only)
         old = list(X) if isinstance(X, (list, tuple)) else [X[name] for name in self.names]
         index = index_of(old)
         new = [
-            _like(index, labels, array) if table is None else _replace(table, array, missing_only)
-            for table, labels, array in zip(old, self.columns, self._shaped(arrays), strict=True)
+            _like(index, labels, array, codings)
+            if table is None
+            else _replace(table, array, codings, missing_only)
+            for table, labels, array, codings in zip(
+                old, self.columns, self._shaped(arrays), self._codings, strict=True
+            )
         ]
         return self._wrap(kind_of(X), new)
 
@@ -108,18 +136,20 @@ def kind_of(X: Any) -> type:
     return dict if kinds[0] is Mapping else kinds[0]
 
 
-def _like(index: pd.Index | None, labels: pd.Index | None, array: np.ndarray) -> Any:
-    return array if labels is None else pd.DataFrame(array, index=index, columns=labels)
+def _like(
+    index: pd.Index | None, labels: pd.Index | None, array: np.ndarray, codings: Codings
+) -> Any:
+    return array if labels is None else frame_of(array, index, labels, codings)
 
 
-def _replace(table: Any, array: np.ndarray, missing_only: bool) -> Any:
+def _replace(table: Any, array: np.ndarray, codings: Codings, missing_only: bool) -> Any:
     """Copy a table, with new values everywhere or where it has none; keep dtypes that can hold."""
     if isinstance(table, pd.DataFrame):
-        return _replace_frame(table, array, missing_only)
+        return refill(table, array, codings, missing_only=missing_only)
     if tables.is_sparse(table) and missing_only:
         return _fill_sparse(tables.to_csr(table).copy(), array)
     if isinstance(table, torch.Tensor):
-        new = _replace(tables.to_array(table), array, missing_only)
+        new = _replace(tables.to_array(table), array, None, missing_only)
         return torch.from_numpy(new).to(device=table.device)
     table = np.asarray(tables.to_array(table))
     if table.dtype.kind in "biu":  # nothing is missing, and means are not integers
@@ -127,21 +157,6 @@ def _replace(table: Any, array: np.ndarray, missing_only: bool) -> Any:
     if table.dtype.kind != "f":  # objects that hold numbers and None
         table = table.astype(float)
     return _filled(table, array) if missing_only else array.astype(table.dtype, copy=False)
-
-
-def _replace_frame(frame: pd.DataFrame, array: np.ndarray, missing_only: bool) -> pd.DataFrame:
-    missing = frame.isna().to_numpy() if missing_only else np.ones(frame.shape, dtype=bool)
-    dtypes = list(frame.dtypes.unique())
-    if len(dtypes) == 1 and isinstance(dtypes[0], np.dtype) and dtypes[0].kind == "f":
-        values = np.where(missing, array, frame.to_numpy()).astype(dtypes[0])
-        return pd.DataFrame(values, index=frame.index, columns=frame.columns)
-    columns = [
-        _replace_column(frame.iloc[:, j], array[:, j], missing[:, j])
-        for j in range(frame.shape[1])
-    ]
-    filled = pd.concat(columns, axis=1)
-    filled.columns = frame.columns
-    return filled
 
 
 def _fill_sparse(table: Any, array: np.ndarray) -> Any:
@@ -154,12 +169,3 @@ def _fill_sparse(table: Any, array: np.ndarray) -> Any:
 
 def _filled(table: np.ndarray, array: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(table), array, table).astype(table.dtype, copy=False)
-
-
-def _replace_column(column: pd.Series, values: np.ndarray, missing: np.ndarray) -> pd.Series:
-    if not missing.any():
-        return column.copy()
-    kept = column.astype(float).to_numpy(dtype=float, na_value=np.nan)
-    dtype = column.dtype if pd.api.types.is_float_dtype(column.dtype) else float
-    filled = np.where(missing, values, kept)
-    return pd.Series(filled, index=column.index, name=column.name).astype(dtype)

@@ -14,6 +14,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from . import tables
+from .coding import Codings, codings_of, encode
 from .layout import Layout, kind_of
 from .modalities import Modalities
 from .source import CHUNK, Source
@@ -107,6 +108,9 @@ def _read_modalities(estimator: Any, X: Any, known: Layout | None) -> tuple[Sour
         sizes = {**{n: s for n, s in X._sizes.items() if s is not None}, **sizes}
     arrays: dict[str, np.ndarray] = {}
     dtypes = []
+    codings: dict[str, Codings] = dict.fromkeys(named.names)
+    if known is not None:
+        codings = {name: known.coding(m) for m, name in enumerate(known.names)}
     for name, table in named._tables.items():
         if table is None:
             if name not in sizes:
@@ -119,7 +123,12 @@ def _read_modalities(estimator: Any, X: Any, known: Layout | None) -> tuple[Sour
             if tables.is_elsewhere(table):
                 dtypes.append(_check_by_chunks(named, name, known is None))
             else:
-                arrays[name] = _check(named[name], known is None)
+                here = named[name]
+                if tables.is_frame(here):
+                    if known is None:
+                        codings[name] = codings_of(here)
+                    here = encode(here, codings[name], name)
+                arrays[name] = _check(here, known is None)
                 dtypes.append(arrays[name].dtype)
         except (ValueError, TypeError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
@@ -141,6 +150,7 @@ def _read_modalities(estimator: Any, X: Any, known: Layout | None) -> tuple[Sour
             tuple(tables.n_numbers(size) for size in ordered),
             tuple(named.columns.values()),
             event_shapes=tuple(s if isinstance(s, tuple) else None for s in ordered),
+            codings=tuple(codings.values()),
         )
         estimator.n_features_in_ = sum(layout.widths)
         if hasattr(estimator, "feature_names_in_"):  # of an earlier fit on one table
@@ -237,9 +247,14 @@ def _read_table(estimator: Any, X: Any, known: Layout | None) -> tuple[Source, L
             "X has a MultiIndex as columns, which scikit-learn cannot keep. Flatten it, for "
             "example X.columns = ['_'.join(c) for c in X.columns], and pass modalities=."
         )
+    codings: Codings = None
+    frame = X
+    if is_frame:
+        codings = codings_of(X) if known is None else known.codings[0]
+        frame = encode(X, codings, "X")
     table = validate_data(
         estimator,
-        tables.unmask(X),
+        tables.unmask(frame),
         accept_sparse="csr",
         reset=known is None,
         dtype=_DTYPES,
@@ -254,6 +269,7 @@ def _read_table(estimator: Any, X: Any, known: Layout | None) -> tuple[Source, L
             tuple(len(w) for w in where.values()),
             (X.columns if is_frame else None,),
             tuple(where.values()),
+            codings=(codings,),
         )
     return Source(Modalities({"X": table}), known.widths, table.dtype, known.positions), known
 

@@ -22,15 +22,18 @@ _PARAMETERS = {
     "likelihood": """str, Likelihood, list or dict, {default}
         What the decoder describes: "gaussian", "bernoulli", "student_t" (for data with freak
         values), "student_t_decoder" (MIWAE's: the decoder says each scale), "laplace",
-        "log_normal", "continuous_bernoulli", "beta", for counts "poisson", "negative_binomial" and
-        "zero_inflated_negative_binomial", or an instance; or one a modality. "auto" is
-        "bernoulli" for zeros and ones, else "student_t".""",
+        "gaussian_decoder", "log_normal", "censored_gaussian", "continuous_bernoulli", "beta", for
+        counts "poisson", "negative_binomial" and "zero_inflated_negative_binomial", for levels
+        "categorical" and "ordinal", or an instance; or one a modality, or in it a dict with one a
+        column. "auto" is "bernoulli" for zeros and ones, else "student_t"; in a DataFrame of
+        several dtypes, what the dtype of each column says.""",
     "init": """{"auto", "factor_analysis", "random"}, {default}
         Where training starts. "factor_analysis" adds linear parts to all networks, which start at
         a factor analysis of the data: before training, the model is that factor analysis, for
-        every pattern of what is missing. "auto" is "factor_analysis" in PoEVAE and MIWAE where the
-        likelihoods are "gaussian" or "student_t" and the networks are not given, and "random" in
-        estimators that follow a paper.""",
+        every pattern of what is missing; counts and levels are linked to it as docs/likelihoods.md
+        says. "auto" is "factor_analysis" in PoEVAE and MIWAE where some columns are numbers, all
+        likelihoods can start so, and the networks are not given; "random" in estimators that
+        follow a paper.""",
     "modalities": """dict, list or None, {default}
         How one table X is cut into modalities: name -> column names, positions or a callable on
         the DataFrame; or a list of widths. None makes one table one modality.""",

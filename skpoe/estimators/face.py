@@ -31,6 +31,7 @@ from ..data.batch import Batch
 from ..data.modalities import index_of
 from ..data.source import Source
 from ..data.validation import read
+from ..likelihoods import Likelihood
 from ..metrics import (
     MOST_COMPONENTS,
     importance_log_likelihood,
@@ -138,7 +139,10 @@ class BaseMultimodal(
         model, device, dtype = self._model_for(Z.dtype)
         with torch.no_grad(), limit_threads(self.n_threads):
             z = torch.from_numpy(np.array(Z)).to(device, dtype)
-            means = [model.mean(z, m).cpu().numpy() for m in range(len(self.modality_names_))]
+            means = [
+                likelihood.best_guess(model.mean(z, m)).cpu().numpy()
+                for m, likelihood in enumerate(model.likelihoods)
+            ]
         return self._layout.new([mean.astype(Z.dtype) for mean in means])
 
     def predict_missing(self, X):
@@ -254,9 +258,17 @@ class BaseMultimodal(
         return self._layout.renew(X, new, missing_only=missing_only)
 
     def _means(
-        self, source: Source, wanted: Sequence[int], *, missing_only: bool = True
+        self,
+        source: Source,
+        wanted: Sequence[int],
+        *,
+        missing_only: bool = True,
+        say: Callable[[Likelihood, Tensor], Tensor] = lambda part, mean: part.best_guess(mean),
     ) -> list[np.ndarray]:
-        """Means of some modalities given what rows show; NaN in rows where nothing is missing."""
+        """Means of some modalities given what rows show; NaN in rows where nothing is missing.
+
+        ``say`` takes the means (n, W_m) of a likelihood to what is wanted of them.
+        """
         n_draws = 1 if self.imputation == "mean" else self.n_importance_samples
 
         def means(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
@@ -274,12 +286,12 @@ class BaseMultimodal(
             for m in wanted:
                 mask = batch.masks[m]
                 rows = ~mask.all(-1) if missing_only else torch.ones_like(mask[:, 0])
-                decoded = model.mean(z[:, :, rows], m)  # (K, S, rows, F)
-                mean = decoded.new_full(batch.values[m].shape, torch.nan)
-                mean[rows] = torch.einsum(
-                    "ksn,ksnf->nf", weights[:, :, rows].to(decoded.dtype), decoded
-                )
-                filled.append(mean)
+                decoded = model.mean(z[:, :, rows], m)  # (K, S, rows, W)
+                mean = torch.einsum("ksn,ksnf->nf", weights[:, :, rows].to(decoded.dtype), decoded)
+                told = say(model.likelihoods[m], mean)
+                everywhere = told.new_full((len(batch), told.shape[1]), torch.nan)
+                everywhere[rows] = told
+                filled.append(everywhere)
             return filled
 
         return self._predict(source, means, n_draws)
@@ -308,7 +320,7 @@ class BaseMultimodal(
         with torch.no_grad(), limit_threads(self.n_threads):
             for start in range(0, len(source), size):
                 arrays = source[start : start + size]
-                check_support(model.likelihoods, self.modality_names_, arrays, start)
+                check_support(model.likelihoods, self._layout, arrays, start)
                 batch = model.read(arrays)
                 keys = row_keys(batch.values, batch.masks)
                 noise = RowNoise(self._seed, tell_apart(keys, seen) if distinct else keys)

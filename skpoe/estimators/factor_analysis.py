@@ -16,7 +16,9 @@ from sklearn.exceptions import ConvergenceWarning
 from .. import factor_analysis as em
 from .._compat import Interval
 from ..data.batch import Batch
+from ..data.layout import Layout
 from ..data.rows import Held, Rows
+from ..data.source import Source
 from ..factor_analysis import FactorAnalysis, Table
 from ..likelihoods import Gaussian
 from ..model import MultimodalVAE
@@ -29,6 +31,7 @@ from ..threads import limit_threads
 from .documentation import documented
 from .face import BaseMultimodal
 from .fitting import draw_seed, find_device
+from .likelihood_choice import refuse_levels
 from .parameters import SharedParameters
 from .reading import read_rows
 from .starting import hold_out, most_latent, powers_up_to, shrinkages_of
@@ -137,9 +140,11 @@ class MultimodalFactorAnalysis(BaseMultimodal):
     }
 
     def _train(self, X, y, sample_weight):
-        source, layout, likelihoods, weight = read_rows(
-            self, X, sample_weight, lambda names, source: [Gaussian(reach=math.inf) for _ in names]
-        )
+        def likelihoods_for(layout: Layout, source: Source) -> list[Gaussian]:
+            refuse_levels(layout, type(self).__name__)
+            return [Gaussian(reach=math.inf) for _ in layout.names]
+
+        source, layout, likelihoods, weight = read_rows(self, X, sample_weight, likelihoods_for)
         seed = draw_seed(self.random_state)
         with limit_threads(self.n_threads), torch.no_grad():
             raw = Batch.from_arrays(source[:]).only([x.seen for x in likelihoods])
@@ -227,7 +232,7 @@ def settled(scores: list[float], tol: float) -> bool:
 
 def linear_model(fitted: FactorAnalysis, likelihoods: list[Gaussian]) -> MultimodalVAE:
     """Write a factor analysis of standardised modalities as a model of the library."""
-    widths, latent_dim = [len(x.seen) for x in likelihoods], fitted.loadings.shape[1]
+    widths, latent_dim = [x.width for x in likelihoods], fitted.loadings.shape[1]
     encoders = [LinearPlus(width, latent_dim) for width in widths]
     decoders = [LinearPlus(latent_dim, width) for width in widths]
     family = FullGaussian()

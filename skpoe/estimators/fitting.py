@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,7 +23,8 @@ from ..objectives import Objective
 from ..random import derive_seed
 from ..threads import limit_threads
 from ..training import Plan, Record, Run, train
-from .pieces import Pieces, make_likelihoods
+from .likelihood_choice import make_likelihoods
+from .pieces import Pieces
 from .reading import hold, n_distinct, read_rows
 from .starting import LinearStart, choose_latent_dim, deal, is_linear
 
@@ -122,10 +123,10 @@ class Fitting:
         context.call_on_fit_task_end(**about, reconstruction_attributes=fitted)
         self._warn(run)
 
-    def _likelihoods(self, names: Sequence[str], source: Source) -> list[Likelihood]:
+    def _likelihoods(self, layout: Layout, source: Source) -> list[Likelihood]:
         if self.goes_on:
             return list(self.estimator.model_.likelihoods)
-        return make_likelihoods(self.estimator.likelihood, names, source)
+        return make_likelihoods(self.estimator.likelihood, layout, source)
 
     def _compose(
         self,
@@ -139,20 +140,22 @@ class Fitting:
         """Compose a new model."""
         self.linear = is_linear(self.estimator, likelihoods)
         n_rows = n_distinct(source) if self.linear else len(source)
-        given = (self.estimator, layout.names, layout.widths, likelihoods, seed, n_rows)
+        given = (self.estimator, layout.names, likelihoods, seed, n_rows)
         pieces = Pieces(*given, self.linear)
         model, objective = self._assemble(pieces, source)
         if self.linear and len(pieces.latent_dims) > 1:
             rows = hold(source, weight, model)
             shrinkage = getattr(self.estimator, "shrinkage", "auto")
-            chosen = choose_latent_dim(rows, split, seed, pieces.latent_dims, shrinkage)
+            chosen = choose_latent_dim(model, rows, split, seed, pieces.latent_dims, shrinkage)
             pieces = Pieces(*given, self.linear, chosen)
             model, objective = self._assemble(pieces, source)
         self.auto |= {
             **pieces.auto,
             "init": "factor_analysis" if self.linear else "random",
             "latent_dim": model.latent_dim,
-            "likelihood": [likelihood.name for likelihood in likelihoods],
+            "likelihood": [
+                likelihood.describe(layout.labels(m)) for m, likelihood in enumerate(likelihoods)
+            ],
             "dtype": "float64" if self._is_double(source) else "float32",
         }
         return model, objective

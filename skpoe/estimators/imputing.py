@@ -8,11 +8,15 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
 from ..data.batch import Batch
+from ..data.coding import Coding
 from ..data.layout import Layout
+from ..data.modalities import index_of
 from ..data.source import Source
 from ..drawing import draw_missing, effective_size, propose, quantiles
 from ..model import MultimodalVAE
@@ -24,6 +28,12 @@ _N_DRAWS = 500
 _FEW = 10.0
 
 
+def _has_levels(estimator: Any) -> bool:
+    """Whether any column of what an estimator was fitted on has levels."""
+    members = (part for each in estimator.model_.likelihoods for part in each.members())
+    return any(part.has_levels for part in members)
+
+
 class ImputationMixin:
     """Multiple imputation and intervals, for an estimator that predicts."""
 
@@ -31,6 +41,8 @@ class ImputationMixin:
     _layout: Layout
     _read: Callable[[Any], Source]
     _predict: Callable[..., list[np.ndarray]]
+    _means: Callable[..., list[np.ndarray]]
+    model_: MultimodalVAE
 
     def impute(self, X, n_imputations=5):
         """Fill in what is missing by draws from its distribution given what the row shows.
@@ -88,7 +100,8 @@ class ImputationMixin:
         Returns
         -------
         low, high : same type as X
-            Observed entries are as they came.
+            Observed entries are as they came. A category whose levels have no order has no
+            interval, and stays missing: see ``predict_proba``.
 
         See Also
         --------
@@ -101,13 +114,53 @@ class ImputationMixin:
         def ends(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
             draws, _ = draw_missing(model, batch, noise, _N_DRAWS, n_proposals)
             levels = torch.tensor([0.5 - coverage / 2, 0.5 + coverage / 2]).to(batch.values[0])
-            return [end for x in draws for end in quantiles(x, levels)]
+            return [
+                end
+                for likelihood, x in zip(model.likelihoods, draws, strict=True)
+                for end in likelihood.interval(*quantiles(x, levels))
+            ]
 
         flat = self._predict(self._read(X), ends, n_proposals, distinct=True)
         low, high = (
             self._layout.renew(X, part, missing_only=True) for part in (flat[::2], flat[1::2])
         )
         return low, high
+
+    @available_if(_has_levels)
+    def predict_proba(self, X):
+        """Give the probabilities of the levels of each flag and category, given what rows show.
+
+        It is there after ``fit`` on data of which some column has the likelihood "bernoulli",
+        "categorical" or "ordinal".
+
+        Parameters
+        ----------
+        X : list, tuple or dict of tables; Modalities; array or DataFrame
+            As in ``impute``.
+
+        Returns
+        -------
+        probabilities : dict of DataFrame of shape (n_samples, n_levels)
+            By column, and first by modality where X is several tables. The columns are named by
+            the levels; a cell that is observed has 1 at its level.
+        """
+        source, layout = self._read(X), self._layout
+        means = self._means(source, range(len(layout.names)), say=lambda part, mean: mean)
+        index, told = index_of(X), {}
+        for m, (likelihood, mean, shown) in enumerate(
+            zip(self.model_.likelihoods, means, source[:], strict=True)
+        ):
+            labels, codings = layout.labels(m), layout.coding(m)
+            for feature, chances in likelihood.probabilities(torch.from_numpy(mean)).items():
+                table, level = chances.numpy().copy(), shown[:, feature]
+                known = ~np.isnan(level)
+                table[known] = np.eye(table.shape[1])[level[known].astype(int)]
+                coding = Coding("number", float) if codings is None else codings[feature]
+                names = coding.names(table.shape[1])
+                frame = pd.DataFrame(table, index=index, columns=names)
+                place = told if layout.is_table else told.setdefault(layout.names[m], {})
+                place[labels[feature]] = frame
+        return told
 
     def effective_sample_size(self, X):
         """How many of the ``n_importance_samples`` draws of a row effectively count.

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data.source import Source
-from ..likelihoods import LIKELIHOODS, Likelihood
+from ..likelihoods import Likelihood
 from ..model import MultimodalVAE
 from ..nn import ARCHITECTURES, LinearPlus, Shared, mlp
 from ..nn.networks import Networks, SeparateNetworks, SharedNetwork
@@ -31,39 +28,8 @@ _REACH = 5.0
 _DROPOUT = 0.2
 
 
-def make_likelihoods(likelihood: Any, names: Sequence[str], source: Source) -> list[Likelihood]:
-    """Read the ``likelihood`` parameter: one for all, or a list or dict, one a modality."""
-    chosen = _per_modality(likelihood, names, "likelihood")
-    made = []
-    for m, (name, choice) in enumerate(zip(names, chosen, strict=True)):
-        if isinstance(choice, str) and choice == "auto":
-            choice = "bernoulli" if _is_binary(source.one(m)) else "student_t"
-        if isinstance(choice, str) and choice in LIKELIHOODS:
-            made.append(LIKELIHOODS[choice]())
-        elif isinstance(choice, Likelihood):
-            made.append(copy.deepcopy(choice))  # the caller's object is never fitted
-        else:
-            raise ValueError(
-                f"The likelihood of modality '{name}' must be 'auto', one of "
-                f"{sorted(LIKELIHOODS)} or an instance of skpoe.likelihoods.Likelihood. Got "
-                f"{choice!r} instead."
-            )
-    return made
-
-
-def _is_binary(source: Source) -> bool:
-    """Whether what is observed is zeros and ones, and both of them."""
-    found = set()
-    for rows in source.chunks():
-        x = source[rows][0]
-        zero, one = x == 0, x == 1
-        if not (zero | one | np.isnan(x)).all():
-            return False
-        found |= {value for value, where in ((0, zero), (1, one)) if where.any()}
-    return len(found) == 2
-
-
-def _per_modality(parameter: Any, names: Sequence[str], what: str) -> list[Any]:
+def per_modality(parameter: Any, names: Sequence[str], what: str) -> list[Any]:
+    """Read a parameter that is one for all modalities, or a list or dict of one each."""
     if isinstance(parameter, Mapping):
         if set(parameter) != set(names):
             raise ValueError(
@@ -89,8 +55,6 @@ class Pieces:
         Its flat parameters are read here and nowhere else.
     names : sequence of str
         Modalities.
-    widths : sequence of int
-        Their numbers of features.
     likelihoods : list of Likelihood
         Started on the data.
     seed : int
@@ -105,7 +69,6 @@ class Pieces:
         self,
         estimator: Any,
         names: Sequence[str],
-        widths: Sequence[int],
         likelihoods: list[Likelihood],
         seed: int,
         n_rows: int,
@@ -115,8 +78,10 @@ class Pieces:
         self.n_rows, self.linear = n_rows, linear
         if linear:
             for likelihood in likelihoods:
-                likelihood.reach = None
-        self.names, self.widths, self.likelihoods = names, widths, likelihoods
+                likelihood.read_linearly()
+        self.names, self.likelihoods = names, likelihoods
+        # of what encoders read: a category is as wide as it has levels
+        self.widths = [likelihood.width for likelihood in likelihoods]
         self.generator = torch.Generator().manual_seed(seed)
         self.seed = seed
         self._estimator = estimator
@@ -210,10 +175,7 @@ class Pieces:
 
     def decoders(self, latent_dim: int) -> Networks:
         """One network a modality, (N, D) -> (N, outputs of the likelihood)."""
-        n_outs = [
-            likelihood.n_outputs(width)
-            for likelihood, width in zip(self.likelihoods, self.widths, strict=True)
-        ]
+        n_outs = [likelihood.n_outputs(len(likelihood.seen)) for likelihood in self.likelihoods]
         return self._networks("decoder", [latent_dim] * len(n_outs), n_outs)
 
     def model(
@@ -256,7 +218,7 @@ class Pieces:
         if wanted is None:
             return None
         given = wanted if isinstance(wanted, Mapping) else list(wanted)
-        weights = _per_modality(given, self.names, "likelihood_weights")
+        weights = per_modality(given, self.names, "likelihood_weights")
         if not all(isinstance(weight, Real) and weight >= 0 for weight in weights):
             raise ValueError(f"likelihood_weights must be numbers of at least 0; got {wanted!r}.")
         return [float(weight) for weight in weights]
@@ -270,7 +232,7 @@ class Pieces:
         wanted = self._wanted(what)
         if isinstance(wanted, Shared):
             return self._shared(what, wanted, n_ins, n_outs)
-        factories = _per_modality(wanted, self.names, what)
+        factories = per_modality(wanted, self.names, what)
         made = []
         for name, factory, n_in, n_out in zip(self.names, factories, n_ins, n_outs, strict=True):
             label = f"{what} of modality '{name}'"

@@ -29,7 +29,7 @@ def read_rows(
     estimator: Any,
     X: Any,
     sample_weight: Any,
-    make: Callable[[Sequence[str], Source], list[Any]],
+    make: Callable[[Layout, Source], list[Any]],
     known: Layout | None = None,
 ) -> tuple[Source, Layout, list[Any], torch.Tensor]:
     """Read and check training data; start likelihoods on them, unless their layout is known.
@@ -43,9 +43,9 @@ def read_rows(
     weight : Tensor of shape (N,)
     """
     source, layout = read(estimator, X, known)
-    likelihoods = make(layout.names, source)
+    likelihoods = make(layout, source)
     for rows in source.chunks():
-        check_support(likelihoods, layout.names, source[rows], rows.start)
+        check_support(likelihoods, layout, source[rows], rows.start)
     source, weights = _weigh(source, sample_weight)
     weight = torch.from_numpy(weights)
     with limit_threads(estimator.n_threads):
@@ -68,13 +68,14 @@ def _weigh(source: Source, sample_weight: Any) -> tuple[Source, np.ndarray]:
 
 def check_support(
     likelihoods: Iterable[Likelihood],
-    names: Sequence[str],
+    layout: Layout,
     arrays: Sequence[np.ndarray],
     first_row: int,
 ) -> None:
     """Refuse values that a likelihood does not know."""
-    for likelihood, name, array in zip(likelihoods, names, arrays, strict=True):
-        likelihood.check(array, name, first_row)
+    for m, (likelihood, array) in enumerate(zip(likelihoods, arrays, strict=True)):
+        labels = None if layout.columns[0 if layout.is_table else m] is None else layout.labels(m)
+        likelihood.check(array, layout.names[m], first_row, labels)
 
 
 def hold(source: Source, weight: torch.Tensor, model: MultimodalVAE) -> Rows:

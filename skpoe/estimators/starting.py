@@ -45,8 +45,11 @@ def is_linear(estimator: Any, likelihoods: list[Likelihood]) -> bool:
         return bool(estimator.init == "factor_analysis")
     if estimator._auto_init != "factor_analysis":
         return False
-    plain = estimator.encoder is None and estimator.decoder is None
-    return plain and all(likelihood.has_own_noise for likelihood in likelihoods)
+    if estimator.encoder is not None or estimator.decoder is not None:
+        return False
+    # without any number, as in black and white images, a random start was no worse
+    numeric = any(part.has_own_noise for each in likelihoods for part in each.members())
+    return numeric and all(likelihood.can_start for likelihood in likelihoods)
 
 
 def most_latent(n_rows: int, n_features: int) -> int:
@@ -114,7 +117,7 @@ class LinearStart:
         self.read, self.refit = read, split is None
         self.kept, self.held = hold_out(rows, seed) if split is None else split
         self.start_weight = start_weight if len(self.held) else 0.0
-        tables = _tables(rows, self.kept, self.held, seed)
+        tables = _tables(model, rows, self.kept, self.held, seed)
         _, self.shrinkage, part = factor_analysis.choose(
             tables.kept,
             tables.held,
@@ -164,6 +167,7 @@ class LinearStart:
 
 
 def choose_latent_dim(
+    model: MultimodalVAE,
     rows: Rows,
     split: tuple[Tensor, Tensor] | None,
     seed: int,
@@ -171,7 +175,7 @@ def choose_latent_dim(
     shrinkage: float | str,
 ) -> int:
     """Choose how many factors a start has, by how likely held-out rows are."""
-    tables = _tables(rows, *(hold_out(rows, seed) if split is None else split), seed)
+    tables = _tables(model, rows, *(hold_out(rows, seed) if split is None else split), seed)
     shrinkages = shrinkages_of(shrinkage)
     return factor_analysis.choose(tables.kept, tables.held, latent_dims, shrinkages)[0]
 
@@ -195,14 +199,14 @@ class _Tables(NamedTuple):
     rows_held: Tensor
 
 
-def _tables(rows: Rows, kept: Tensor, held: Tensor, seed: int) -> _Tables:
+def _tables(model: MultimodalVAE, rows: Rows, kept: Tensor, held: Tensor, seed: int) -> _Tables:
     width = sum(value.shape[1] for value in rows[torch.arange(1)][0].values)
     share = min(_MOST_ROWS, max(10, _MOST_NUMBERS // width)) / len(rows)
     if share < 1:
         some = _draw(rows, seed, "some") < share
         kept, held = kept[some[kept]], held[some[held]]
     batch, _, weights = rows[torch.cat([kept, held]).to(rows.weights.device)]
-    table = Table.of(batch, weights)
+    table = Table.of(model.encoded(batch), weights)
     first, last = torch.arange(len(table)).split([len(kept), len(held)])
     return _Tables(table, table.take(first), table.take(last), held)
 
@@ -213,7 +217,7 @@ def _start_tails(model: MultimodalVAE, part: FactorAnalysis, held: Table) -> Non
         return
     some = held.take(torch.arange(min(len(held), max(10, _MOST_TAILS // held.x.shape[1]))))
     weights = some.weights[:, None] * some.shown[:, some.group]
-    widths = [len(likelihood.seen) for likelihood in model.likelihoods]
+    widths = [likelihood.width for likelihood in model.likelihoods]
     for likelihood, residuals, weight in zip(
         model.likelihoods,
         part.surprises(some).split(widths, -1),
@@ -293,8 +297,8 @@ def errors_of_hidden(model: MultimodalVAE, batch: Batch) -> Tensor:
     for m, read, truth, scored in _hide(batch):
         z = model.posterior(*read).centres()[0, 0]
         likelihood = model.likelihoods[m]
-        filled = likelihood.standardise(likelihood.mean(model.decode(z, m)))
-        total += ((filled - truth).square() * scored).mean(-1)
+        filled = likelihood.encode(likelihood.standardised_mean(model.decode(z, m)))
+        total += ((filled - likelihood.encode(truth)).square() * scored).mean(-1)
     return total
 
 

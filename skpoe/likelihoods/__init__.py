@@ -3,11 +3,16 @@
 from .base import Likelihood
 from .bernoulli import Bernoulli
 from .beta import Beta
+from .categorical import Categorical
+from .censored_gaussian import CensoredGaussian
 from .continuous_bernoulli import ContinuousBernoulli
 from .gaussian import Gaussian
+from .gaussian_decoder import GaussianDecoder
 from .laplace import Laplace
 from .log_normal import LogNormal
+from .mixed import Mixed
 from .negative_binomial import NegativeBinomial
+from .ordinal import Ordinal
 from .poisson import Poisson
 from .student_t import StudentT
 from .student_t_decoder import StudentTDecoder
@@ -27,6 +32,10 @@ LIKELIHOODS = {
         LogNormal,
         ContinuousBernoulli,
         Beta,
+        GaussianDecoder,
+        CensoredGaussian,
+        Categorical,
+        Ordinal,
     )
 }
 
@@ -34,12 +43,17 @@ __all__ = [
     "LIKELIHOODS",
     "Bernoulli",
     "Beta",
+    "Categorical",
+    "CensoredGaussian",
     "ContinuousBernoulli",
     "Gaussian",
+    "GaussianDecoder",
     "Laplace",
     "Likelihood",
     "LogNormal",
+    "Mixed",
     "NegativeBinomial",
+    "Ordinal",
     "Poisson",
     "StudentT",
     "StudentTDecoder",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..random import RowNoise
 
 Chunks = Iterable[tuple[Tensor, Tensor, Tensor]]
+Labels = Sequence[Hashable] | None
 
 _ROWS = 512  # at a time, so that float64 copies stay in the cache
 _BOUND = 15.0
@@ -22,19 +23,39 @@ class Likelihood(nn.Module, ABC):
     """p(x_m | z) of one modality, independent between features given z.
 
     A decoder emits ``raw``, shape (..., N, n_outputs(F)). Values inside the model are
-    ``standardise(x)``; densities, means and samples are in the data's own units. What is read off
-    the data is kept in float64, whatever the dtype of the model: 1e9 + 1 has no float32 neighbour
-    that would do.
+    ``standardise(x)``, shape (N, W); densities, means and samples are in the data's own units.
+    W is F, unless a feature takes several numbers to say: a level of a category is one of so many
+    columns of 0 and 1, and its mean is their probabilities. What is read off the data is kept in
+    float64, whatever the dtype of the model: 1e9 + 1 has no float32 neighbour that would do.
     """
 
     name: str
-    # whether each feature has a noise variance that no z moves: noise_variance and start_noise
+    # whether each feature has a noise variance that no z moves: noise_variance
     has_own_noise = False
+    # whether a decoder can start at a factor analysis of what encoders read: start_at
+    can_start = False
+    # whether features have levels, with probabilities
+    has_levels = False
     seen: Tensor
 
+    @property
+    def feature_of(self) -> Tensor | None:
+        """Which feature each of the W values inside the model is about; None if one is one."""
+        return None
+
+    @property
+    def width(self) -> int:
+        """W, once started."""
+        return len(self.seen) if self.feature_of is None else len(self.feature_of)
+
     @abstractmethod
-    def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
-        """Raise ValueError where the observed values of x (N, F) are outside the support."""
+    def check(
+        self, x: np.ndarray, modality: str, first_row: int = 0, labels: Labels = None
+    ) -> None:
+        """Raise ValueError where the observed values of x (N, F) are outside the support.
+
+        Columns are named by ``labels``, or by their positions when None.
+        """
 
     def start(self, chunks: Chunks) -> None:
         """Read what depends on the data off chunks of rows.
@@ -53,41 +74,57 @@ class Likelihood(nn.Module, ABC):
             seen = here.clone() if seen is None else seen | here
         self.register_buffer("seen", seen)
 
-    def noise_variance(self) -> Tensor:
-        """Variance of each feature given z, (F,), in standardised units."""
-        raise NotImplementedError
+    def read_linearly(self) -> None:
+        """Give encoders values that a linear one can use: of deviation 1, not clipped."""
 
-    def start_noise(self, variance: Tensor) -> None:
-        """Start at these variances of the noise, (F,), in standardised units."""
+    def start_at(self, loadings: Tensor, mean: Tensor, noise: Tensor) -> LinearMap:
+        """Start where a factor analysis of what encoders read says.
+
+        Parameters
+        ----------
+        loadings : Tensor of shape (W, D)
+        mean, noise : Tensor of shape (W,)
+            Of each value, and its variance given z.
+
+        Returns
+        -------
+        start : LinearMap
+            From z to raw. Zero may have become another value, so what was read before is off.
+        """
         raise NotImplementedError
 
     def start_tail(self, residuals: Tensor, weights: Tensor) -> None:
-        """Start at the shape of these residuals (N, F) of variance 1, if noise can have another.
+        """Start at the shape of these residuals (N, W) of variance 1, if noise can have another.
 
-        Weights (N, F) are zero where there is no residual.
+        Weights (N, W) are zero where there is no residual.
         """
 
-    def recentre(self, mean: Tensor) -> None:
-        """Make this standardised value, (F,), the zero of the model's units."""
-        raise NotImplementedError
+    def members(self) -> Iterator[Likelihood]:
+        """Give the likelihoods that columns have: this one, unless it is made of others."""
+        yield self
+
+    def describe(self, labels: Sequence[Hashable]) -> Any:
+        """Name it, for people; by column, if columns differ."""
+        return self.name
 
     def n_outputs(self, n_features: int) -> int:
         """How many numbers a decoder emits a row."""
         return n_features
 
     def standardise(self, x: Tensor) -> Tensor:
-        """Take x (N, F) from the data's units to the model's."""
+        """Take x (N, F) from the data's units to the model's, (N, W)."""
         return x
 
     def encode(self, x: Tensor) -> Tensor:
-        """Take standardised x to what an encoder reads, shape (N, F)."""
+        """Take standardised x to what an encoder reads, shape (N, W)."""
         return x
 
     @abstractmethod
     def log_density(self, x: Tensor, raw: Tensor) -> Tensor:
         """Log-density in nats, in the data's units, of each entry of standardised x.
 
-        x is (N, F), raw (..., N, n_outputs); returns (..., N, F), finite also where x is missing.
+        x is (N, W), raw (..., N, n_outputs); returns (..., N, W), finite also where x is missing.
+        The values of one feature sum to its log-density.
         """
 
     def log_prob(self, x: Tensor, mask: Tensor, raw: Tensor) -> Tensor:
@@ -103,15 +140,39 @@ class Likelihood(nn.Module, ABC):
 
     @abstractmethod
     def mean(self, raw: Tensor) -> Tensor:
-        """Mean in the data's units, shape (..., N, F)."""
+        """Mean in the data's units, shape (..., N, W); means of several raws may be averaged."""
+
+    def standardised_mean(self, raw: Tensor) -> Tensor:
+        """Mean in the model's units, shape (..., N, W)."""
+        return self.standardise(self.mean(raw))
 
     @abstractmethod
     def sample(self, raw: Tensor, noise: RowNoise) -> Tensor:
         """Draw x for raw (N, n_outputs) in the data's units, shape (N, F)."""
 
+    def best_guess(self, mean: Tensor) -> Tensor:
+        """Say each feature by one number in the data's units: (..., W) means to (..., F)."""
+        return mean
+
+    def probabilities(self, mean: Tensor) -> dict[int, Tensor]:
+        """Probabilities (..., levels) of each feature that has levels, from (..., W) means."""
+        return {}
+
+    def interval(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        """Say quantiles of draws (N, F) as ends of intervals; NaN where values have no order."""
+        return low, high
+
     def _quiet(self, raw: Tensor) -> Tensor:
         """Silence the outputs of columns that no row of the training data showed."""
         return raw * self.seen
+
+
+class LinearMap(NamedTuple):
+    """raw = weight z + bias, and the noise variance of what encoders read, given z."""
+
+    weight: Tensor
+    bias: Tensor
+    noise: Tensor
 
 
 class Moments(NamedTuple):
@@ -183,6 +244,7 @@ def refuse_outside(
     x: np.ndarray,
     modality: str,
     first_row: int,
+    labels: Labels,
     *,
     title: str,
     needs: str,
@@ -191,8 +253,9 @@ def refuse_outside(
     """Raise ValueError that names the first entry of x (N, F) that is not good, and a remedy."""
     if not good.all():
         row, column = np.argwhere(~good)[0]
+        label = column if labels is None else repr(labels[column])
         raise ValueError(
             f"The {title} likelihood of modality '{modality}' needs {needs} (NaN where missing), "
-            f"but column {column} has {x[row, column]:.12g} in row {first_row + row}. {remedy}, "
+            f"but column {label} has {x[row, column]:.12g} in row {first_row + row}. {remedy}, "
             "or choose another likelihood for it."
         )

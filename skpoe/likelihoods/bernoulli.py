@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..random import RowNoise
-from .base import Chunks, Likelihood, observed_moments, refuse_outside
+from .base import Chunks, Labels, Likelihood, LinearMap, observed_moments, refuse_outside
+from .threshold import LIKELY, normal, threshold_model
 
 
 class Bernoulli(Likelihood):
@@ -26,14 +27,20 @@ class Bernoulli(Likelihood):
     """
 
     name = "bernoulli"
+    can_start = True
+    has_levels = True
     shift: Tensor
+    linear = False
 
-    def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
+    def check(
+        self, x: np.ndarray, modality: str, first_row: int = 0, labels: Labels = None
+    ) -> None:
         refuse_outside(
             (x == 0) | (x == 1) | np.isnan(x),
             x,
             modality,
             first_row,
+            labels,
             title="Bernoulli",
             needs="values 0 and 1",
             remedy="Binarise the modality",
@@ -44,7 +51,26 @@ class Bernoulli(Likelihood):
         self.register_buffer("shift", observed_moments(chunks).mean)
 
     def encode(self, x: Tensor) -> Tensor:
-        return x - self.shift.to(x.dtype)
+        centred = x - self.shift.to(x.dtype)
+        return centred / self._deviation().to(x.dtype) if self.linear else centred
+
+    def _deviation(self) -> Tensor:
+        variance = self.shift * (1 - self.shift)
+        return variance.where(variance > 0, 1.0).sqrt()
+
+    def read_linearly(self) -> None:
+        self.linear = True
+
+    def start_at(self, loadings: Tensor, mean: Tensor, noise: Tensor) -> LinearMap:
+        """Start as if x were 1 where a hidden Gaussian number is above a threshold.
+
+        Its loadings are such that z and x have the covariance that factor analysis found.
+        """
+        deviation = self._deviation().to(mean)
+        chance = (self.shift.to(mean) + deviation * mean).clamp(*LIKELY)
+        threshold = torch.special.ndtri(1 - chance)
+        slope, scale = threshold_model(loadings * (deviation / normal(threshold))[:, None])
+        return LinearMap(slope, -threshold * scale, noise)
 
     def log_density(self, x: Tensor, raw: Tensor) -> Tensor:
         return -_cross_entropy(x, raw)
@@ -54,6 +80,9 @@ class Bernoulli(Likelihood):
 
     def mean(self, raw: Tensor) -> Tensor:
         return torch.sigmoid(self._quiet(raw))
+
+    def probabilities(self, mean: Tensor) -> dict[int, Tensor]:
+        return {d: torch.stack([1 - p, p], dim=-1) for d, p in enumerate(mean.unbind(-1))}
 
     def sample(self, raw: Tensor, noise: RowNoise) -> Tensor:
         threshold = noise.uniform(event=raw.shape[-1], dtype=raw.dtype)

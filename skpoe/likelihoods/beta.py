@@ -8,7 +8,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..random import RowNoise
-from .base import Chunks, Likelihood, Mapped, bounded, observed_moments, refuse_outside, unbounded
+from .base import (
+    Chunks,
+    Labels,
+    Likelihood,
+    Mapped,
+    bounded,
+    observed_moments,
+    refuse_outside,
+    unbounded,
+)
 from .gamma_draws import draw_gamma
 
 _LEAST = 0.1  # concentration
@@ -59,12 +68,15 @@ class Beta(Likelihood):
         super().__init__()
         self.reach = reach
 
-    def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
+    def check(
+        self, x: np.ndarray, modality: str, first_row: int = 0, labels: Labels = None
+    ) -> None:
         refuse_outside(
             (x > 0) & (x < 1) | np.isnan(x),
             x,
             modality,
             first_row,
+            labels,
             title="beta",
             needs="values between 0 and 1, ends excluded",
             remedy="Take 'continuous_bernoulli' if 0 and 1 are possible",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..random import RowNoise
-from .base import Likelihood, refuse_outside
+from .base import Labels, Likelihood, refuse_outside
 from .bernoulli import Bernoulli
 
 _SMALL = 0.3  # below, series: closed forms lose digits
@@ -44,13 +44,18 @@ class ContinuousBernoulli(Bernoulli):
     """
 
     name = "continuous_bernoulli"
+    can_start = False
+    has_levels = False
 
-    def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
+    def check(
+        self, x: np.ndarray, modality: str, first_row: int = 0, labels: Labels = None
+    ) -> None:
         refuse_outside(
             (x >= 0) & (x <= 1) | np.isnan(x),
             x,
             modality,
             first_row,
+            labels,
             title="continuous Bernoulli",
             needs="values from 0 to 1",
             remedy="Scale the modality to that range",
@@ -64,6 +69,9 @@ class ContinuousBernoulli(Bernoulli):
 
     def mean(self, raw: Tensor) -> Tensor:
         return 0.5 + 0.5 * _langevin(0.5 * self._quiet(raw))
+
+    def probabilities(self, mean: Tensor) -> dict[int, Tensor]:
+        return {}
 
     def sample(self, raw: Tensor, noise: RowNoise) -> Tensor:
         uniform = noise.uniform(event=raw.shape[-1], dtype=raw.dtype)

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..random import RowNoise
-from .base import Chunks, Likelihood, Mapped, bounded, observed_moments, refuse_outside
+from .base import (
+    Chunks,
+    Labels,
+    Likelihood,
+    LinearMap,
+    Mapped,
+    bounded,
+    observed_moments,
+    refuse_outside,
+)
 
+_MOST_SLOPE = 2.0  # of a log-rate, at a start: twenty-fold from one deviation of z to the next
 _LEAST_TOTAL = 0.5  # of a row that shows zeros alone: none would say that all rates are zero
 
 
@@ -36,13 +48,16 @@ class Counts(Likelihood):
         self.library = library
         self.reach = reach
 
-    def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
+    def check(
+        self, x: np.ndarray, modality: str, first_row: int = 0, labels: Labels = None
+    ) -> None:
         good = (x >= 0) & (x == np.floor(x)) | np.isnan(x)
         refuse_outside(
             good,
             x,
             modality,
             first_row,
+            labels,
             title=self.title,
             needs="counts 0, 1, 2, ...",
             remedy="Give the counts as they were read, neither scaled nor as logarithms",
@@ -67,6 +82,27 @@ class Counts(Likelihood):
     def encode(self, x: Tensor) -> Tensor:
         logs = (x.log1p() - self.shift.to(x.dtype)) / self.spread.to(x.dtype)
         return logs.clamp(-self.reach, self.reach)
+
+    @property
+    def can_start(self) -> bool:  # type: ignore[override]
+        """Whether rates are those of rows: factor analysis knows nothing of library sizes."""
+        return not self.library
+
+    def read_linearly(self) -> None:
+        self.reach = math.inf
+
+    def start_at(self, loadings: Tensor, mean: Tensor, noise: Tensor) -> LinearMap:
+        """Start with log-rates that move log(1 + x), at the mean, as factor analysis says.
+
+        A bias keeps the mean of the rates, over z, where it is.
+        """
+        base = self.base.to(loadings)
+        slope = loadings * (self.spread.to(loadings) * (1 + base) / base)[:, None]
+        size = slope.norm(dim=1, keepdim=True)
+        slope = slope * (_MOST_SLOPE / size.clamp(min=_MOST_SLOPE))
+        bias = -0.5 * slope.square().sum(1)
+        rest = self.n_outputs(len(base)) - len(base)  # of other outputs
+        return LinearMap(F.pad(slope, (0, 0, 0, rest)), F.pad(bias, (0, rest)), noise)
 
     def log_density(self, x: Tensor, raw: Tensor) -> Tensor:
         return self._log_density(x, raw, self._log_base(x, None))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..random import RowNoise
-from .base import Chunks, Likelihood, observed_moments
+from .base import Chunks, Labels, Likelihood, LinearMap, observed_moments
 
 _LARGEST = 1e150
 _LEAST_START = 1.05  # times the floor: at the floor itself the gradient of rho vanishes
@@ -48,6 +48,7 @@ class Gaussian(Likelihood):
 
     name = "gaussian"
     has_own_noise = True
+    can_start = True
     floor = 0.05
     shift: Tensor
     spread: Tensor
@@ -58,7 +59,9 @@ class Gaussian(Likelihood):
         super().__init__()
         self.reach = reach
 
-    def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
+    def check(
+        self, x: np.ndarray, modality: str, first_row: int = 0, labels: Labels = None
+    ) -> None:
         """Accept real numbers whose squares are finite."""
         if not float(np.nanmax(np.abs(x), initial=0.0)) < _LARGEST:
             raise ValueError(
@@ -87,7 +90,17 @@ class Gaussian(Likelihood):
         scale = (variance / self._unit_variance()).sqrt().clamp(min=_LEAST_START * self.floor)
         self.rho.copy_(self._rho_of(scale))
 
+    def read_linearly(self) -> None:
+        self.reach = None
+
+    def start_at(self, loadings: Tensor, mean: Tensor, noise: Tensor) -> LinearMap:
+        self.start_noise(noise)
+        self.recentre(mean)
+        # the floor may be larger: posteriors must be those of the noise that there is
+        return LinearMap(loadings, torch.zeros_like(mean), self.noise_variance().to(noise))
+
     def recentre(self, mean: Tensor) -> None:
+        """Make this standardised value, (F,), the zero of the model's units."""
         self.shift += self.spread * mean.to(self.shift)
         self.low -= mean.to(self.low)
         self.high -= mean.to(self.high)

@@ -39,7 +39,7 @@ class Laplace(Gaussian):
     """
 
     name = "laplace"
-    # a start at factor analysis takes noise for Gaussian, and nothing could tell it otherwise
+    # what hidden modalities are predicted with is judged as if noise were Gaussian
     has_own_noise = False
 
     def _unit_variance(self) -> float:

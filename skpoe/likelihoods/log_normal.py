@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..random import RowNoise
-from .base import Chunks, Mapped, refuse_outside
+from .base import Chunks, Labels, Mapped, refuse_outside
 from .gaussian import Gaussian
 
 _LARGEST = 700.0  # exponent in float64
@@ -39,15 +39,16 @@ class LogNormal(Gaussian):
     """
 
     name = "log_normal"
-    # what predicts best is judged at means, which here are not where the decoder points
-    has_own_noise = False
 
-    def check(self, x: np.ndarray, modality: str, first_row: int = 0) -> None:
+    def check(
+        self, x: np.ndarray, modality: str, first_row: int = 0, labels: Labels = None
+    ) -> None:
         refuse_outside(
             (x > 0) & np.isfinite(x) | np.isnan(x),
             x,
             modality,
             first_row,
+            labels,
             title="log-normal",
             needs="positive numbers",
             remedy="If zeros mean 'not measured', set them to NaN",
@@ -65,6 +66,9 @@ class LogNormal(Gaussian):
 
     def mean(self, raw: Tensor) -> Tensor:
         return _exp(super().mean(raw) + 0.5 * self.scale().square())
+
+    def standardised_mean(self, raw: Tensor) -> Tensor:
+        return self._quiet(raw)  # of the logarithm
 
     def sample(self, raw: Tensor, noise: RowNoise) -> Tensor:
         error = noise.normal(event=raw.shape[-1], dtype=raw.dtype)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..distributions.student_t import student_t_log_density
 from ..random import RowNoise
+from .decoder_noise import DecoderNoise
 from .gaussian import Gaussian
 from .student_t import draw_errors
 
 
-class StudentTDecoder(Gaussian):
+class StudentTDecoder(DecoderNoise, Gaussian):
     """x_d is Student-t around mean_d(z), with scale_d(z) and df_d(z) degrees of freedom.
 
     Inside the model x has mean 0 and deviation 1 a feature; there the scale is 0.001 + softplus
@@ -43,17 +42,7 @@ class StudentTDecoder(Gaussian):
     """
 
     name = "student_t_decoder"
-    has_own_noise = False
     floor = 1e-3
-
-    def _make_noise(self, n_features: int) -> None:
-        """Make nothing: the decoder says all of it."""
-
-    def start_noise(self, variance: Tensor) -> NoReturn:
-        raise ValueError("The decoder says this noise, so it has no variance to start at.")
-
-    def _inner_scale(self) -> NoReturn:
-        raise ValueError("The decoder says this noise: it has no scale or variance of its own.")
 
     def n_outputs(self, n_features: int) -> int:
         return 3 * n_features

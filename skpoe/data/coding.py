@@ -1,0 +1,188 @@
+"""Columns of a DataFrame that are not plain numbers: written as numbers, and read back."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Coding:
+    """What a column held in fit.
+
+    Parameters
+    ----------
+    kind : {"number", "integer", "bool", "levels"}
+    dtype : dtype
+        Of the column.
+    levels : Index, default=None
+        Level number k stands for ``levels[k]``: the categories of the dtype, or the strings that
+        the column showed, sorted.
+    has_holes : bool, default=False
+        Whether anything is missing, of a column of floats.
+    """
+
+    kind: str
+    dtype: Any
+    levels: pd.Index | None = None
+    has_holes: bool = False
+
+    def names(self, n_levels: int) -> pd.Index:
+        """Names of so many levels: what each number of 0, 1, 2, ... stands for."""
+        if self.levels is not None:
+            return self.levels
+        return pd.Index([False, True] if self.kind == "bool" else range(n_levels))
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether levels have an order."""
+        return bool(getattr(self.dtype, "ordered", False))
+
+
+Codings = tuple[Coding, ...] | None
+
+
+def codings_of(frame: pd.DataFrame) -> Codings:
+    """Find out what each column holds; None where all are plain numbers."""
+    if all(isinstance(dtype, np.dtype) and dtype.kind == "f" for dtype in frame.dtypes.unique()):
+        return None
+    made = tuple(_coding_of(frame, j) for j in range(frame.shape[1]))
+    return made if any(coding.kind != "number" for coding in made) else None
+
+
+def _coding_of(frame: pd.DataFrame, j: int) -> Coding:
+    dtype = frame.dtypes.iloc[j]
+    if isinstance(dtype, pd.CategoricalDtype):
+        return Coding("levels", dtype, dtype.categories)
+    if pd.api.types.is_bool_dtype(dtype):
+        return Coding("bool", dtype)
+    if pd.api.types.is_integer_dtype(dtype):
+        return Coding("integer", dtype)
+    if pd.api.types.is_float_dtype(dtype):
+        return Coding("number", dtype, has_holes=bool(frame.iloc[:, j].isna().any()))
+    held = pd.api.types.infer_dtype(frame.iloc[:, j], skipna=True)
+    if held == "string":
+        return Coding("levels", dtype, pd.Index(np.sort(frame.iloc[:, j].dropna().unique())))
+    return Coding("bool" if held == "boolean" else "number", dtype)
+
+
+def encode(frame: pd.DataFrame, codings: Codings, modality: str) -> pd.DataFrame:
+    """Write levels and truth values as numbers, NaN where missing; the frame is not changed.
+
+    A level that fit did not know says nothing: it is read as missing, with a warning.
+    """
+    if codings is None:
+        return frame
+    encoded = frame.copy(deep=False)
+    for j, coding in enumerate(codings):
+        if coding.kind == "bool":
+            truth = frame.iloc[:, j].astype("boolean")
+            encoded.isetitem(j, truth.to_numpy(dtype=float, na_value=np.nan))
+        elif coding.levels is not None:
+            encoded.isetitem(j, _level_numbers(frame.iloc[:, j], coding.levels, modality))
+    return encoded
+
+
+def _level_numbers(column: pd.Series, levels: pd.Index, modality: str) -> np.ndarray:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        known = np.append(levels.get_indexer(column.cat.categories), -1)
+        numbers = known[column.cat.codes]
+    else:
+        numbers = levels.get_indexer(pd.Index(column, dtype=object))
+    unknown = (numbers < 0) & column.notna().to_numpy()
+    if unknown.any():
+        found = list(column[unknown].unique()[:5])
+        warnings.warn(
+            f"Column {column.name!r} of modality '{modality}' has the levels {found} in "
+            f"{int(unknown.sum())} rows, which fit did not know. They are read as missing, and "
+            "returned as they came. Give the column a dtype 'category' with all levels in fit.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return np.where(numbers < 0, np.nan, numbers)
+
+
+def decode(column: np.ndarray, coding: Coding) -> Any:
+    """Read numbers of a column back, as a column of the dtype that it had in fit."""
+    if coding.levels is not None:
+        numbers = np.where(np.isnan(column), -1, column).astype(int)
+        if isinstance(coding.dtype, pd.CategoricalDtype):
+            return pd.Categorical.from_codes(numbers, dtype=coding.dtype)
+        return pd.Series(_names(numbers, coding.levels), dtype=coding.dtype).array
+    if coding.kind == "bool":
+        return pd.array(column > 0.5, dtype=coding.dtype)  # type: ignore[call-overload]
+    if coding.kind == "integer" and (column == np.rint(column)).all():
+        return pd.array(column, dtype=coding.dtype)
+    return column
+
+
+def frame_of(
+    array: np.ndarray, index: pd.Index | None, labels: pd.Index, codings: Codings
+) -> pd.DataFrame:
+    """Make a DataFrame as fit had it, of new values."""
+    frame = pd.DataFrame(array, index=index, columns=labels)
+    for j, coding in enumerate(codings or ()):
+        if coding.kind != "number":
+            frame.isetitem(j, decode(array[:, j], coding))
+    return frame
+
+
+def refill(
+    frame: pd.DataFrame, array: np.ndarray, codings: Codings, *, missing_only: bool
+) -> pd.DataFrame:
+    """Copy a frame with new values everywhere, or where it has none; keep dtypes that can hold."""
+    missing = frame.isna().to_numpy() if missing_only else np.ones(frame.shape, dtype=bool)
+    dtypes = list(frame.dtypes.unique())
+    if len(dtypes) == 1 and isinstance(dtypes[0], np.dtype) and dtypes[0].kind == "f":
+        values = np.where(missing, array, frame.to_numpy()).astype(dtypes[0])
+        return pd.DataFrame(values, index=frame.index, columns=frame.columns)
+    filled = frame.copy()
+    for j, coding in enumerate(codings or [Coding("number", dtype) for dtype in frame.dtypes]):
+        if missing[:, j].any():
+            filled.isetitem(j, _refilled(frame.iloc[:, j], array[:, j], missing[:, j], coding))
+    return filled
+
+
+def _refilled(column: pd.Series, values: np.ndarray, missing: np.ndarray, coding: Coding) -> Any:
+    if coding.levels is not None:
+        return _refilled_levels(column, values, missing, coding.levels)
+    if coding.kind == "bool":
+        filled = column.astype(object)
+        filled[missing] = values[missing] > 0.5
+        return filled.astype(column.dtype)
+    kept = column.astype(float).to_numpy(dtype=float, na_value=np.nan)
+    new = np.where(missing, values, kept)
+    dtype = column.dtype
+    if pd.api.types.is_float_dtype(dtype):
+        return pd.Series(new, index=column.index).astype(dtype)
+    if pd.api.types.is_integer_dtype(dtype) and not isinstance(dtype, np.dtype):
+        return pd.Series(np.rint(new), index=column.index).astype(dtype)
+    return new  # means are not integers
+
+
+def _refilled_levels(
+    column: pd.Series, values: np.ndarray, missing: np.ndarray, levels: pd.Index
+) -> pd.Series:
+    told = missing & ~np.isnan(values)
+    names = _names(np.where(told, values, -1).astype(int), levels)
+    filled = column.copy()
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        new = pd.unique(names[told])
+        filled = filled.cat.add_categories([n for n in new if n not in column.cat.categories])
+    filled.iloc[np.flatnonzero(missing)] = names[missing]
+    return filled
+
+
+def _names(numbers: np.ndarray, levels: pd.Index) -> np.ndarray:
+    """Name levels by their numbers; None where there is none (-1)."""
+    return np.append(np.asarray(levels, dtype=object), None)[numbers]
+
+
+def labels_of(labels: pd.Index | None, width: int) -> Sequence[Any]:
+    """Name columns by their labels, or by their positions where they have none."""
+    return range(width) if labels is None else list(labels)

@@ -1,0 +1,151 @@
+"""How well hidden cells are filled in, column by column, by what each column holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from .estimators.face import BaseMultimodal
+
+# numbers of draws that are held at a time
+_HELD = 2**24
+
+
+def imputation_scores(
+    estimator: BaseMultimodal,
+    X: Any,
+    truth: Any,
+    *,
+    coverage: float = 0.9,
+    n_draws: int = 200,
+) -> pd.DataFrame:
+    r"""Compare filled-in cells, draws, intervals and probabilities with what was hidden.
+
+    Parameters
+    ----------
+    estimator : fitted estimator of this library
+    X : list, tuple or dict of tables; Modalities; array or DataFrame
+        Rows with holes.
+    truth : same type as X
+        The same rows with what is known of those holes; what is NaN here too does not count.
+    coverage : float, default=0.9
+        Nominal probability of the intervals.
+    n_draws : int, default=200
+        What intervals and the continuous ranked probability score (CRPS) are read off.
+
+    Returns
+    -------
+    scores : DataFrame
+        One row a column that has hidden cells, under its modality and label:
+
+        - ``likelihood``, and ``n_hidden``, the number of cells;
+        - ``rmse`` of ``predict_missing``, in the data's units; NaN for levels;
+        - ``accuracy`` of it, and ``log_loss`` of the probabilities in nats a cell, of flags and
+          levels; NaN for others;
+        - ``crps``: mean of :math:`\mathbb{E}|x - y| - \tfrac{1}{2} \mathbb{E}|x - x'|` over cells
+          y, with draws x, x'; in the data's units, of ordered levels in levels. It is smallest in
+          the mean for draws from the true distribution, and the absolute error of one draw;
+        - ``coverage`` and ``width`` of the intervals. They and the CRPS are NaN for categories
+          without an order.
+
+    References
+    ----------
+    Strictly proper scoring rules, prediction, and estimation (Gneiting & Raftery, 2007), Journal
+    of the American Statistical Association 102, equation 21.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skpoe import MultimodalFactorAnalysis
+    >>> from skpoe.evaluation import imputation_scores
+    >>> rng = np.random.default_rng(0)
+    >>> z = rng.normal(size=(400, 1))
+    >>> truth = {"rna": z + rng.normal(size=(400, 4)), "adt": z + rng.normal(size=(400, 1))}
+    >>> est = MultimodalFactorAnalysis(latent_dim=1).fit(truth)
+    >>> scores = imputation_scores(est, {**truth, "adt": None}, truth)
+    >>> scores.round(1)[["n_hidden", "rmse", "crps", "coverage"]]
+                     n_hidden  rmse  crps  coverage
+    modality column
+    adt      0            400   1.1   0.6       0.9
+    """
+    source, known = estimator._read(X), estimator._arrays(truth)
+    layout, likelihoods = estimator._layout, estimator.model_.likelihoods
+    everything = range(len(likelihoods))
+    guesses = estimator._means(source, everything)
+    means = estimator._means(source, everything, say=lambda part, mean: mean)
+    hidden = [np.isnan(x) & ~np.isnan(y) for x, y in zip(source[:], known, strict=True)]
+    spread = _spread(estimator, source, known, coverage, n_draws)
+    rows = []
+    for m, likelihood in enumerate(likelihoods):
+        labels = layout.labels(m)
+        kinds = likelihood.describe(labels)
+        tables = likelihood.probabilities(torch.from_numpy(means[m]))
+        for j in np.flatnonzero(hidden[m].any(axis=0)):
+            here = hidden[m][:, j]
+            y, guess = known[m][here, j], guesses[m][here, j]
+            crps, inside, width = (score[here, j].mean() for score in spread[m])
+            row = {
+                "modality": layout.names[m],
+                "column": labels[j],
+                "likelihood": kinds[labels[j]] if isinstance(kinds, dict) else kinds,
+                "n_hidden": int(here.sum()),
+                "rmse": np.nan,
+                "accuracy": np.nan,
+                "log_loss": np.nan,
+                "crps": crps,
+                "coverage": inside,
+                "width": width,
+            }
+            if j in tables:
+                chance = tables[j].numpy()[here, y.astype(int)]
+                level = guess if tables[j].shape[1] > 2 else np.rint(guess)
+                row["accuracy"] = float((level == y).mean())
+                row["log_loss"] = -float(np.log(chance.clip(np.finfo(chance.dtype).tiny)).mean())
+            else:
+                row["rmse"] = float(np.sqrt(np.square(guess - y).mean()))
+            rows.append(row)
+    if not rows:
+        raise ValueError("No entry is missing in X and known in truth: nothing to score.")
+    return pd.DataFrame(rows).set_index(["modality", "column"])
+
+
+def _spread(
+    estimator: BaseMultimodal, source: Any, known: list[np.ndarray], coverage: float, n_draws: int
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """CRPS, whether inside the interval, and its width, of each cell: (N, F_m) a modality."""
+    size = max(1, _HELD // (n_draws * sum(source.widths)))
+    parts: list[list[tuple[np.ndarray, ...]]] = [[] for _ in known]
+    for start in range(0, len(source), size):
+        some = np.arange(start, min(start + size, len(source)))
+        draws = estimator._draws(source.take(some), n_draws)[0]
+        for m, (likelihood, x) in enumerate(
+            zip(estimator.model_.likelihoods, draws, strict=True)
+        ):
+            y = torch.from_numpy(known[m][some])
+            low, high = likelihood.interval(*_ends(torch.from_numpy(x), coverage))
+            score = crps_of(torch.from_numpy(x).transpose(0, 1), y)
+            inside = (low <= y) & (y <= high)
+            no_order = low.isnan()
+            scores = score.where(~no_order, torch.nan), inside.double(), high - low
+            parts[m].append(
+                tuple(s.where(~no_order, torch.nan).double().numpy() for s in scores)
+            )
+    return [tuple(np.concatenate(part) for part in zip(*each, strict=True)) for each in parts]  # type: ignore[misc]
+
+
+def crps_of(draws: Tensor, y: Tensor) -> Tensor:
+    """Continuous ranked probability score of draws (K, ...) for what was found, (...).
+
+    The mean distance between draws is that of different ones, so the score does not depend on K in
+    expectation.
+    """
+    n_draws = len(draws)
+    # the distances of all pairs, from the order of the draws alone
+    rank = 2.0 * torch.arange(n_draws, dtype=draws.dtype) - (n_draws - 1)
+    ordered = draws.sort(dim=0).values
+    apart = torch.tensordot(rank, ordered, dims=1) / (n_draws * (n_draws - 1))
+    return (draws - y).abs().mean(0) - apart
