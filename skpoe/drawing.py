@@ -12,7 +12,13 @@ from .random import RowNoise
 
 
 def draw_missing(
-    model: MultimodalVAE, batch: Batch, noise: RowNoise, n_draws: int, n_proposals: int
+    model: MultimodalVAE,
+    batch: Batch,
+    noise: RowNoise,
+    n_draws: int,
+    n_proposals: int,
+    *,
+    everything: bool = False,
 ) -> tuple[list[Tensor], Tensor]:
     r"""Draw what rows lack given what they show, by sampling-importance-resampling.
 
@@ -29,11 +35,14 @@ def draw_missing(
     n_draws : int
     n_proposals : int
         K; at least ``n_draws`` are made.
+    everything : bool, default=False
+        Whether to draw also modalities that no row lacks.
 
     Returns
     -------
     draws : list of Tensor of shape (n_draws, N, F_m)
-        In the data's units, all entries; of a modality that no row lacks, NaN.
+        In the data's units, all entries, also shown ones; of a modality that no row lacks, NaN
+        unless ``everything``.
     effective_size : Tensor of shape (N,)
         Of the proposals.
 
@@ -48,7 +57,7 @@ def draw_missing(
     own = noise.fold("impute").apart(n_draws)
     draws = []
     for m, likelihood in enumerate(model.likelihoods):
-        if batch.masks[m].all():
+        if batch.masks[m].all() and not everything:
             draws.append(batch.values[m].new_full((n_draws, *batch.values[m].shape), torch.nan))
             continue
         raw = model.decode(z, m)  # (n_draws, N, outputs)

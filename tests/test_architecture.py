@@ -16,6 +16,7 @@ FLOORS = [
     ["model"],
     ["objectives", "metrics"],
     ["training", "drawing"],
+    ["acquisition"],
     ["estimators", "preprocessing", "datasets", "model_selection"],
     ["scorers", "imputation"],
     ["demo", "cli", "__main__", "__init__"],

@@ -52,6 +52,12 @@ class Layout:
         """Whether X is one table."""
         return self.positions is not None
 
+    def labels(self, modality: int) -> pd.Index | None:
+        """Column labels of the modality of a number; None where it came without."""
+        if self.positions is None or self.columns[0] is None:
+            return self.columns[0 if self.is_table else modality]
+        return self.columns[0][self.positions[modality]]
+
     def join(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
         """Put the modalities of one table back in their places."""
         table = np.empty((len(arrays[0]), sum(self.widths)), dtype=arrays[0].dtype)

@@ -139,7 +139,7 @@ class ImputationMixin:
         if few:
             warnings.warn(
                 f"In {few} of {len(sizes)} rows, fewer than {_FEW:g} of {n_proposals} importance "
-                "samples count effectively, so imputations repeat few values of z. Raise "
+                "samples count effectively, so draws repeat few values of z. Raise "
                 "n_importance_samples; see effective_sample_size.",
                 UserWarning,
                 stacklevel=3,
