@@ -127,7 +127,7 @@ class AcquisitionMixin:
     def _candidates(
         self, candidates: Any, wanted: np.ndarray | None
     ) -> tuple[list[Any], np.ndarray]:
-        """What users call candidates, and their features: bool (n_candidates, n_features)."""
+        """List candidates as users say them; mark the features of each, (n_candidates, F)."""
         nothing = np.zeros(sum(self._layout.widths), dtype=bool)
         wanted = nothing if wanted is None else wanted
         if candidates is None:
