@@ -102,7 +102,8 @@ class ConditionalLogLikelihood(_FromGivenToTarget):
     .. math:: \log \frac{1}{K} \sum_{k=1}^K p(x_{target} \mid z_k),
         \quad z_k \sim q(z \mid x_{given})
 
-    over the observed entries of the target, with K = the estimator's ``n_importance_samples``,
+    over the observed entries of the target, with K = the estimator's ``n_importance_samples``
+    (exact of a factor analysis; the estimator's own ``log_likelihood``),
     averaged over the rows that show at least one entry of the target. Rows that show nothing of
     ``given`` are among them; their posterior is the prior.
 

@@ -259,8 +259,8 @@ def test_mixtures_tell_what_they_learn(world):
     """A mixture of experts whose modalities share one variable: what is shown tells more."""
     rng = np.random.default_rng(0)
     z = rng.normal(size=(200, 1))
-    X = [z + s * rng.normal(size=(400, 2)) for s in (0.2, 3.0, 0.2)]
-    est = MMVAE(latent_dim=1, max_iter=20, random_state=0).fit(X)
+    X = [z + s * rng.normal(size=(200, 2)) for s in (0.2, 3.0, 0.2)]
+    est = MMVAE(latent_dim=1, hidden_layer_sizes=(32,), max_iter=60, random_state=0).fit(X)
     gains = quiet(est.acquire, [x[:1] * np.nan for x in X], target=2)
     assert gains[0, 0] > 3 * gains[0, 1]
 
