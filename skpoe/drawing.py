@@ -6,13 +6,20 @@ import torch
 from torch import Tensor
 
 from .data.batch import Batch
+from .likelihoods import Likelihood
 from .metrics import predictive_draws, predictive_log_weights
 from .model import MultimodalVAE
 from .random import RowNoise
 
 
 def draw_missing(
-    model: MultimodalVAE, batch: Batch, noise: RowNoise, n_draws: int, n_proposals: int
+    model: MultimodalVAE,
+    batch: Batch,
+    noise: RowNoise,
+    n_draws: int,
+    n_proposals: int,
+    *,
+    everything: bool = False,
 ) -> tuple[list[Tensor], Tensor]:
     r"""Draw what rows lack given what they show, by sampling-importance-resampling.
 
@@ -29,11 +36,14 @@ def draw_missing(
     n_draws : int
     n_proposals : int
         K; at least ``n_draws`` are made.
+    everything : bool, default=False
+        Whether to draw also modalities that no row lacks.
 
     Returns
     -------
     draws : list of Tensor of shape (n_draws, N, F_m)
-        In the data's units, all entries; of a modality that no row lacks, NaN.
+        In the data's units, all entries, also shown ones; of a modality that no row lacks, NaN
+        unless ``everything``.
     effective_size : Tensor of shape (N,)
         Of the proposals.
 
@@ -48,7 +58,7 @@ def draw_missing(
     own = noise.fold("impute").apart(n_draws)
     draws = []
     for m, likelihood in enumerate(model.likelihoods):
-        if batch.masks[m].all():
+        if batch.masks[m].all() and not everything:
             nothing = (n_draws, len(batch), len(likelihood.seen))
             draws.append(batch.values[m].new_full(nothing, torch.nan))
             continue
@@ -84,6 +94,15 @@ def _resample(z: Tensor, weights: Tensor, n_draws: int, noise: RowNoise) -> Tens
     order = noise.fold("shuffle").uniform(event=n_draws).argsort(dim=1)
     index = index.gather(1, order).mT  # (n_draws, N)
     return z.gather(0, index[:, :, None].expand(-1, -1, z.shape[-1]))
+
+
+def central_interval(
+    likelihood: Likelihood, draws: Tensor, coverage: float
+) -> tuple[Tensor, Tensor]:
+    """Find the ends (N, F) between which a share of draws (K, N, F) lies, tails equal."""
+    levels = torch.tensor([0.5 - coverage / 2, 0.5 + coverage / 2]).to(draws)
+    low, high = quantiles(draws, levels)
+    return likelihood.interval(low, high)
 
 
 def quantiles(draws: Tensor, levels: Tensor) -> Tensor:

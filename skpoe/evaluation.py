@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from .drawing import central_interval
 from .estimators.face import BaseMultimodal
 
 # numbers of draws that are held at a time
@@ -122,18 +123,14 @@ def _spread(
     for start in range(0, len(source), size):
         some = np.arange(start, min(start + size, len(source)))
         draws = estimator._draws(source.take(some), n_draws)[0]
-        for m, (likelihood, x) in enumerate(
-            zip(estimator.model_.likelihoods, draws, strict=True)
-        ):
-            y = torch.from_numpy(known[m][some])
-            low, high = likelihood.interval(*_ends(torch.from_numpy(x), coverage))
-            score = crps_of(torch.from_numpy(x).transpose(0, 1), y)
+        for m, (likelihood, x) in enumerate(zip(estimator.model_.likelihoods, draws, strict=True)):
+            y, drawn = torch.from_numpy(known[m][some]), torch.from_numpy(x).transpose(0, 1)
+            low, high = central_interval(likelihood, drawn, coverage)
+            score = crps_of(drawn, y)
             inside = (low <= y) & (y <= high)
             no_order = low.isnan()
             scores = score.where(~no_order, torch.nan), inside.double(), high - low
-            parts[m].append(
-                tuple(s.where(~no_order, torch.nan).double().numpy() for s in scores)
-            )
+            parts[m].append(tuple(s.where(~no_order, torch.nan).double().numpy() for s in scores))
     return [tuple(np.concatenate(part) for part in zip(*each, strict=True)) for each in parts]  # type: ignore[misc]
 
 

@@ -124,4 +124,5 @@ def conditional_log_likelihood(
     within = model.subsets.within(batch.observed & readable, noise)
     posterior, z = predictive_draws(model, batch, noise, n_draws, membership=within)
     log_prob = torch.stack([model.term(z, batch, m) for m in target]).sum(0)  # (K, S, N)
-    return (log_prob.logsumexp(0) + posterior.log_weights).logsumexp(0) - math.log(len(z))
+    value = (log_prob.logsumexp(0) + posterior.log_weights).logsumexp(0) - math.log(len(z))
+    return value * batch.observed[:, list(target)].any(-1)

@@ -21,11 +21,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
 from .data.source import Source
-from .estimators.base import BaseVAE
-from .metrics import conditional_log_likelihood
+from .estimators.face import BaseMultimodal
+from .estimators.naming import find_target_and_given
 
 __all__ = ["ConditionalLogLikelihood", "CrossModal", "LatentProbe", "LogLikelihood"]
 
@@ -35,7 +34,7 @@ class _Scorer(ABC):
 
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
         """Score a fitted estimator of skpoe, a Pipeline that ends in one, or a search over one."""
-        while not isinstance(estimator, BaseVAE):
+        while not isinstance(estimator, BaseMultimodal):
             if hasattr(estimator, "best_estimator_"):
                 estimator = estimator.best_estimator_
             elif isinstance(estimator, Pipeline):
@@ -48,7 +47,7 @@ class _Scorer(ABC):
         return self._score(estimator, X, y)
 
     @abstractmethod
-    def _score(self, vae: BaseVAE, X: Any, y: Any) -> float:
+    def _score(self, est: BaseMultimodal, X: Any, y: Any) -> float:
         """Score what stands behind Pipelines and searches on X as it reaches it."""
 
 
@@ -69,8 +68,8 @@ class LogLikelihood(_Scorer):
     True
     """
 
-    def _score(self, vae: BaseVAE, X: Any, y: Any) -> float:
-        return vae.score(X)
+    def _score(self, est: BaseMultimodal, X: Any, y: Any) -> float:
+        return est.score(X)
 
 
 @dataclass(frozen=True)
@@ -86,20 +85,10 @@ class _FromGivenToTarget(_Scorer):
             if value is not None and not isinstance(value, (str, Integral)):
                 object.__setattr__(self, field, tuple(value))  # a scorer can be hashed
 
-    def _read(self, vae: BaseVAE, X: Any) -> tuple[list[int], list[int], Source]:
+    def _read(self, est: BaseMultimodal, X: Any) -> tuple[list[int], list[int], Source]:
         """Positions of target and given, and the rows that show some of the target."""
-        names = vae.modality_names_
-        target = _find(vae, self.target)
-        others = [m for m in range(len(names)) if m not in target]
-        given = others if self.given is None else _find(vae, self.given)
-        if both := [names[m] for m in target if m in given]:
-            raise ValueError(f"A target cannot be given; {both} are in target and in given.")
-        if not target or not given:
-            raise ValueError(
-                "There must be a modality to predict and another to predict it from; got "
-                f"target={self.target!r} and given={self.given!r} of the modalities {names}."
-            )
-        source = vae._read(X)
+        target, given = find_target_and_given(est, self.target, self.given)
+        source = est._read(X)
         rows = source.observed()[:, target].any(axis=1)
         if not rows.any():
             raise ValueError(f"No row of X shows anything of the target {self.target!r}.")
@@ -113,7 +102,8 @@ class ConditionalLogLikelihood(_FromGivenToTarget):
     .. math:: \log \frac{1}{K} \sum_{k=1}^K p(x_{target} \mid z_k),
         \quad z_k \sim q(z \mid x_{given})
 
-    over the observed entries of the target, with K = the estimator's ``n_importance_samples``,
+    over the observed entries of the target, with K = the estimator's ``n_importance_samples``
+    (exact of a factor analysis; the estimator's own ``log_likelihood``),
     averaged over the rows that show at least one entry of the target. Rows that show nothing of
     ``given`` are among them; their posterior is the prior.
 
@@ -140,15 +130,9 @@ class ConditionalLogLikelihood(_FromGivenToTarget):
     True
     """
 
-    def _score(self, vae: BaseVAE, X: Any, y: Any) -> float:
-        target, given, source = self._read(vae, X)
-        n_draws = vae.n_importance_samples
-
-        def conditional(*chunk: Any) -> list[Tensor]:  # model, batch, noise
-            return [conditional_log_likelihood(*chunk, n_draws, target, given)]
-
-        values = vae._predict(source, conditional, n_draws)[0]
-        return float(values.mean(dtype=np.float64))
+    def _score(self, est: BaseMultimodal, X: Any, y: Any) -> float:
+        target, given, source = self._read(est, X)
+        return float(est._log_likelihood(source, target, given).mean())
 
 
 @dataclass(frozen=True)
@@ -198,11 +182,11 @@ class CrossModal(_FromGivenToTarget):
         if self.metric not in _METRICS:
             raise ValueError(f"metric must be one of {list(_METRICS)}; got {self.metric!r}.")
 
-    def _score(self, vae: BaseVAE, X: Any, y: Any) -> float:
-        target, given, source = self._read(vae, X)
+    def _score(self, est: BaseMultimodal, X: Any, y: Any) -> float:
+        target, given, source = self._read(est, X)
         hidden = source.hide([m for m in range(len(source.widths)) if m not in given])
         scores = []
-        for m, guess in zip(target, vae._means(hidden, target), strict=True):
+        for m, guess in zip(target, est._means(hidden, target), strict=True):
             for x, p in zip(source.one(m)[:][0].T, guess.T, strict=True):
                 observed = ~np.isnan(x)
                 x, p = x[observed].astype(np.float64), p[observed]
@@ -251,7 +235,7 @@ class LatentProbe(_Scorer):
 
     estimator: BaseEstimator | None = None
 
-    def _score(self, vae: BaseVAE, X: Any, y: Any) -> float:
+    def _score(self, est: BaseMultimodal, X: Any, y: Any) -> float:
         if y is None:
             raise ValueError("LatentProbe needs y; got None. Pass it beside X.")
         probe = self.estimator
@@ -261,23 +245,8 @@ class LatentProbe(_Scorer):
         Folds = StratifiedKFold if is_classifier(probe) else KFold
         folds = Folds(3, shuffle=True, random_state=0)
         model = make_pipeline(StandardScaler(), probe)
-        scores = cross_val_score(model, vae.transform(X), y, cv=folds, error_score="raise")
+        scores = cross_val_score(model, est.transform(X), y, cv=folds, error_score="raise")
         return float(np.mean(scores))
-
-
-def _find(vae: BaseVAE, which: Any) -> list[int]:
-    """Positions of modalities, in the order of fit, from names or positions."""
-    names = vae.modality_names_
-    found = set()
-    for name in (which,) if isinstance(which, (str, Integral)) else which:
-        if name in names:
-            found.add(names.index(name))
-        elif isinstance(name, Integral) and 0 <= name < len(names):
-            found.add(int(name))
-        else:
-            who = type(vae).__name__
-            raise ValueError(f"There is no modality {name!r}; {who} was fitted on {names}.")
-    return sorted(found)
 
 
 def _neg_log_loss(x: np.ndarray, p: np.ndarray) -> float:

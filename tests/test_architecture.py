@@ -16,8 +16,9 @@ FLOORS = [
     ["model"],
     ["objectives", "metrics"],
     ["training", "drawing"],
+    ["acquisition"],
     ["estimators", "preprocessing", "datasets", "model_selection"],
-    ["scorers", "imputation"],
+    ["scorers", "imputation", "evaluation"],
     ["demo", "cli", "__main__", "__init__"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -41,9 +41,12 @@ from ..metrics import (
 from ..model import MultimodalVAE
 from ..random import RowNoise, row_keys, tell_apart
 from ..threads import limit_threads
+from .acquiring import AcquisitionMixin
+from .conditioning import ConditioningMixin
 from .double import double_of
 from .fitting import all_or_nothing, draw_seed
 from .imputing import ImputationMixin
+from .naming import show_only
 from .reading import check_support
 
 # numbers that one chunk of a prediction may hold at once in its widest layer
@@ -55,6 +58,8 @@ class BaseMultimodal(
     TransformerMixin,
     DensityMixin,
     ImputationMixin,
+    ConditioningMixin,
+    AcquisitionMixin,
     BaseEstimator,
     metaclass=ABCMeta,
 ):
@@ -95,13 +100,16 @@ class BaseMultimodal(
             self._train(X, y, sample_weight)
         return self
 
-    def transform(self, X):
+    def transform(self, X, *, given=None):
         """Infer the posterior mean of the latent variables from what each row shows.
 
         Parameters
         ----------
         X : list, tuple or dict of tables; Modalities; array or DataFrame
             As in ``fit``; any entry may be NaN, and a whole modality None.
+        given : str, int, sequence of them or None, default=None
+            Names (as in ``modality_names_``) or positions of the modalities that are read; all
+            when None.
 
         Returns
         -------
@@ -112,7 +120,7 @@ class BaseMultimodal(
         def posterior_mean(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
             return [model.posterior(batch, noise=noise).mean()]
 
-        Z = self._predict(self._read(X), posterior_mean)[0]
+        Z = self._predict(show_only(self, self._read(X), given), posterior_mean)[0]
         if _get_output_config("transform", self)["dense"] != "pandas":
             return Z
         return pd.DataFrame(Z, index=index_of(X), columns=self.get_feature_names_out())
@@ -223,12 +231,7 @@ class BaseMultimodal(
             Importance-weighted lower bound with ``n_importance_samples`` draws, in nats, summed
             over all observed features, in the units of the data. Zero where nothing is observed.
         """
-
-        def bound(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
-            return [importance_log_likelihood(model, batch, noise, self.n_importance_samples)]
-
-        scores = self._predict(self._read(X), bound, self.n_importance_samples)[0]
-        return scores.astype(np.float64)
+        return self._bounds(self._read(X))
 
     def score(self, X, y=None, sample_weight=None):
         """Return the mean of ``score_samples``: nats per sample.
@@ -251,6 +254,14 @@ class BaseMultimodal(
     def _read(self, X: Any) -> Source:
         check_is_fitted(self)
         return read(self, X, self._layout)[0]
+
+    def _bounds(self, source: Source) -> np.ndarray:
+        n_draws = self.n_importance_samples
+
+        def bound(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
+            return [importance_log_likelihood(model, batch, noise, n_draws)]
+
+        return self._predict(source, bound, n_draws)[0].astype(np.float64)
 
     def _filled(self, X: Any, *, missing_only: bool) -> Any:
         source = self._read(X)
@@ -303,16 +314,18 @@ class BaseMultimodal(
         n_draws: int = 1,
         *,
         distinct: bool = False,
+        n_read: int = 1,
     ) -> list[np.ndarray]:
         """Run a function over chunks of rows; every prediction from data goes through here.
 
         Its randomness belongs to the rows, so chunks, order and company do not change a result.
-        ``distinct`` says that rows that are alike are different draws.
+        ``distinct`` says that rows that are alike are different draws; ``n_read``, of how many
+        rows posteriors are held for each row.
         """
         model, _, _ = self._model_for(source.dtype)
         widest = max(*self._layout.widths, *self.hidden_layer_sizes, self.latent_dim_)
         n_subsets, family = len(model.subsets), model.strategy.family
-        each = family.n_held(self.latent_dim_) * n_subsets
+        each = family.n_held(self.latent_dim_) * n_subsets * n_read
         judged = n_draws * min(n_subsets, MOST_COMPONENTS) * self.latent_dim_ if n_draws > 1 else 0
         size = max(1, _CHUNK // max(widest * n_draws, each, judged))
         results: list[np.ndarray] = []

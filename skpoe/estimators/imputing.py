@@ -18,7 +18,7 @@ from ..data.coding import Coding
 from ..data.layout import Layout
 from ..data.modalities import index_of
 from ..data.source import Source
-from ..drawing import draw_missing, effective_size, propose, quantiles
+from ..drawing import central_interval, draw_missing, effective_size, propose
 from ..model import MultimodalVAE
 from ..random import RowNoise
 
@@ -73,14 +73,8 @@ class ImputationMixin:
         if not isinstance(n_imputations, Integral) or n_imputations < 1:
             raise ValueError(f"n_imputations must be a positive integer; got {n_imputations!r}.")
         n_draws = int(n_imputations)
-        n_proposals = max(n_draws, self.n_importance_samples)
-
-        def draw(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
-            draws, size = draw_missing(model, batch, noise, n_draws, n_proposals)
-            return [*(x.transpose(0, 1) for x in draws), size]
-
-        *draws, sizes = self._predict(self._read(X), draw, n_proposals, distinct=True)
-        self._warn_of_few(sizes, n_proposals)
+        draws, sizes = self._draws(self._read(X), n_draws)
+        self._warn_of_few(sizes, max(n_draws, self.n_importance_samples))
         return [
             self._layout.renew(X, [x[:, k] for x in draws], missing_only=True)
             for k in range(n_draws)
@@ -113,11 +107,10 @@ class ImputationMixin:
 
         def ends(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
             draws, _ = draw_missing(model, batch, noise, _N_DRAWS, n_proposals)
-            levels = torch.tensor([0.5 - coverage / 2, 0.5 + coverage / 2]).to(batch.values[0])
             return [
                 end
                 for likelihood, x in zip(model.likelihoods, draws, strict=True)
-                for end in likelihood.interval(*quantiles(x, levels))
+                for end in central_interval(likelihood, x, coverage)
             ]
 
         flat = self._predict(self._read(X), ends, n_proposals, distinct=True)
@@ -183,6 +176,17 @@ class ImputationMixin:
 
         return self._predict(self._read(X), sizes, n_proposals)[0].astype(np.float64)
 
+    def _draws(self, source: Source, n_draws: int) -> tuple[list[np.ndarray], np.ndarray]:
+        """Draw what rows lack: (N, n_draws, F_m) a modality; effective numbers of proposals."""
+        n_proposals = max(n_draws, self.n_importance_samples)
+
+        def draw(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
+            draws, size = draw_missing(model, batch, noise, n_draws, n_proposals)
+            return [*(x.transpose(0, 1) for x in draws), size]
+
+        *draws, sizes = self._predict(source, draw, n_proposals, distinct=True)
+        return draws, sizes
+
     def _arrays(self, X: Any) -> list[np.ndarray]:
         """Read X as one float array a modality, NaN where missing."""
         return self._read(X)[:]
@@ -192,7 +196,7 @@ class ImputationMixin:
         if few:
             warnings.warn(
                 f"In {few} of {len(sizes)} rows, fewer than {_FEW:g} of {n_proposals} importance "
-                "samples count effectively, so imputations repeat few values of z. Raise "
+                "samples count effectively, so draws repeat few values of z. Raise "
                 "n_importance_samples; see effective_sample_size.",
                 UserWarning,
                 stacklevel=3,
