@@ -26,7 +26,7 @@ from .data.source import Source
 from .estimators.face import BaseMultimodal
 from .estimators.naming import find_target_and_given
 
-__all__ = ["ConditionalLogLikelihood", "CrossModal", "LatentProbe", "LogLikelihood"]
+__all__ = ["Coherence", "ConditionalLogLikelihood", "CrossModal", "LatentProbe", "LogLikelihood"]
 
 
 class _Scorer(ABC):
@@ -149,13 +149,15 @@ class CrossModal(_FromGivenToTarget):
         Name (as in ``modality_names_``) or position of the modality to predict.
     given : str, int, sequence of them or None, default=None
         What it is predicted from; all other modalities when None.
-    metric : {"r2", "neg_root_mean_squared_error", "neg_log_loss"}, default="r2"
+    metric : {"r2", "neg_root_mean_squared_error", "neg_log_loss", "accuracy"}, default="r2"
         Of each column that has observed cells x, with predictions p:
 
         - "r2": :math:`1 - \sum (x - p)^2 / \sum (x - \bar x)^2`, with the mean of the cells that
           are scored. Columns whose cells do not vary are left out.
         - "neg_root_mean_squared_error": in the data's units.
         - "neg_log_loss": for cells of 0 and 1, nats per cell; p is clipped by the dtype's eps.
+        - "accuracy": share of the cells that p is equal to, rounded to whole numbers: for flags
+          and levels.
 
     Raises
     ------
@@ -199,6 +201,65 @@ class CrossModal(_FromGivenToTarget):
                 "two different observed values in X. Score more rows, or take another metric."
             )
         return float(np.mean(scores))
+
+
+@dataclass(frozen=True)
+class Coherence(_FromGivenToTarget):
+    """How often a classifier finds y in a modality that is made up from others.
+
+    The target is hidden, ``predict_missing`` fills it in, and the classifier, which has learned y
+    from real targets, reads that. A model is coherent if what it makes up of a digit's image from
+    its sound, say, shows that digit.
+
+    Parameters
+    ----------
+    target : str or int
+        Name (as in ``modality_names_``) or position of the modality that is made up.
+    given : str, int, sequence of them or None, default=None
+        What it is made up from; all other modalities when None.
+    classifier : fitted classifier
+        Of y, from arrays (n, F) of the target as the estimator reads it.
+
+    Raises
+    ------
+    ValueError
+        As :class:`CrossModal`; if y is None, or the classifier is, or there are several targets.
+
+    References
+    ----------
+    Variational mixture-of-experts autoencoders for multi-modal deep generative models (Shi et al.,
+    2019), https://arxiv.org/abs/1911.03393, section 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skpoe import PoEVAE
+    >>> from skpoe.scorers import Coherence
+    >>> y = np.repeat([0, 1], 30)
+    >>> noise = np.random.default_rng(0).normal(size=(60, 5))
+    >>> X = {"rna": noise[:, :3] + 5 * y[:, None], "adt": noise[:, 3:] - 5 * y[:, None]}
+    >>> est = PoEVAE(max_iter=20, random_state=0).fit(X)
+    >>> judge = LogisticRegression().fit(X["adt"], y)
+    >>> Coherence("adt", classifier=judge)(est, X, y) > 0.9
+    True
+    """
+
+    classifier: Any = None
+
+    def _score(self, est: BaseMultimodal, X: Any, y: Any) -> float:
+        if y is None or self.classifier is None:
+            raise ValueError(
+                "Coherence needs y and a classifier of it, fitted on the target; got "
+                f"{'no y' if y is None else 'classifier=None'}."
+            )
+        target, given = find_target_and_given(est, self.target, self.given)
+        if len(target) > 1:
+            raise ValueError(f"Coherence has one target; got {self.target!r}.")
+        source = est._read(X)
+        hidden = source.hide([m for m in range(len(source.widths)) if m not in given])
+        made_up = est._means(hidden, target)[0]
+        return float(np.mean(self.classifier.predict(made_up) == np.asarray(y)))
 
 
 @dataclass(frozen=True)
@@ -261,4 +322,5 @@ _METRICS = {
     "r2": r2_score,
     "neg_root_mean_squared_error": lambda x, p: -root_mean_squared_error(x, p),
     "neg_log_loss": _neg_log_loss,
+    "accuracy": lambda x, p: float(np.mean(np.rint(p) == x)),
 }

@@ -22,7 +22,13 @@ from skpoe import MVAE, Modalities, PoEVAE
 from skpoe.data.batch import Batch
 from skpoe.metrics import conditional_log_likelihood
 from skpoe.random import RowNoise, row_keys
-from skpoe.scorers import ConditionalLogLikelihood, CrossModal, LatentProbe, LogLikelihood
+from skpoe.scorers import (
+    Coherence,
+    ConditionalLogLikelihood,
+    CrossModal,
+    LatentProbe,
+    LogLikelihood,
+)
 from skpoe.subsets import Subsets
 
 FAST = {"max_iter": 4, "n_importance_samples": 8, "random_state": 0, "n_threads": 1}
@@ -253,6 +259,40 @@ def test_neg_log_loss_is_that_of_scikit_learn(dtype):
     np.testing.assert_allclose(scorer(est, wrong), np.log(eps), rtol=1e-6)
 
 
+def test_accuracy_is_that_of_levels_and_rounded_probabilities():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=120)
+    X = {"a": rng.normal(size=(120, 3)) + z[:, None], "b": np.digitize(z, [-0.5, 0.5])[:, None]}
+    X["b"] = np.hstack([X["b"], X["b"] > 0, np.where(X["b"] > 1, np.nan, X["b"])]).astype(float)
+    likelihood = {"a": "gaussian", "b": {0: "ordinal", 1: "bernoulli", 2: "categorical"}}
+    est = PoEVAE(**FAST, likelihood=likelihood).fit(X)
+    filled = est.predict_missing({"a": X["a"], "b": None})["b"]
+    shown = ~np.isnan(X["b"])
+    wanted = [(np.rint(filled[s, j]) == X["b"][s, j]).mean() for j, s in enumerate(shown.T)]
+    assert CrossModal("b", metric="accuracy")(est, X) == pytest.approx(np.mean(wanted))
+    assert min(wanted) > 0.5
+
+
+def test_coherence_is_what_a_classifier_finds_in_what_is_made_up(data, fitted):
+    y = np.arange(48) % 2
+    real = np.nan_to_num(data["b"])
+    judge = LogisticRegression().fit(real, y)
+    made_up = fitted.predict_missing({"a": data["a"], "b": None})["b"]
+    wanted = judge.score(made_up, y)
+    assert Coherence("b", classifier=judge)(fitted, data, y) == pytest.approx(wanted)
+    assert Coherence(1, "a", classifier=judge)(make_pipeline(fitted), data, y) == wanted
+    with exactly(
+        ValueError, "Coherence needs y and a classifier of it, fitted on the target; got no y."
+    ):
+        Coherence("b", classifier=judge)(fitted, data)
+    with pytest.raises(ValueError, match="got classifier=None"):
+        Coherence("b")(fitted, data, y)
+    three = [data["a"], data["b"], data["a"]]
+    est = MVAE(**FAST).fit(three)
+    with pytest.raises(ValueError, match=r"Coherence has one target; got \(0, 1\)"):
+        Coherence([0, 1], classifier=judge)(est, three, y)
+
+
 def forms(data):
     pair = list(data.values())
     frames = {
@@ -421,6 +461,7 @@ def test_cross_validate_without_y(data):
             "ConditionalLogLikelihood(target='b', given=('a', 2))",
         ),
         (CrossModal("b"), "CrossModal(target='b', given=None, metric='r2')"),
+        (Coherence("b"), "Coherence(target='b', given=None, classifier=None)"),
         (LatentProbe(), "LatentProbe(estimator=None)"),
     ],
 )
@@ -473,7 +514,8 @@ def test_a_target_that_no_row_shows_is_refused(data, fitted, scorer):
 def test_other_mistakes_are_told(data, fitted):
     with exactly(
         ValueError,
-        "metric must be one of ['r2', 'neg_root_mean_squared_error', 'neg_log_loss']; got 'mse'.",
+        "metric must be one of ['r2', 'neg_root_mean_squared_error', 'neg_log_loss', 'accuracy']; "
+        "got 'mse'.",
     ):
         CrossModal("b", metric="mse")
     X = {"a": data["a"], "b": np.full((48, 3), 2.5)}
