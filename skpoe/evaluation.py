@@ -75,9 +75,8 @@ def imputation_scores(
     """
     source, known = estimator._read(X), estimator._arrays(truth)
     layout, likelihoods = estimator._layout, estimator.model_.likelihoods
-    everything = range(len(likelihoods))
-    guesses = estimator._means(source, everything)
-    means = estimator._means(source, everything, say=lambda part, mean: mean)
+    guesses = estimator._means(source, range(len(likelihoods)))
+    means = estimator._chances(source)
     hidden = [np.isnan(x) & ~np.isnan(y) for x, y in zip(source[:], known, strict=True)]
     spread = _spread(estimator, source, known, coverage, n_draws)
     rows = []

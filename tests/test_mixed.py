@@ -206,7 +206,7 @@ def test_truth_values_in_a_column_of_objects():
 
 def test_probabilities_of_levels():
     holed, _ = clinic()
-    est = MIWAE(**FAST, imputation="mean").fit({"clinic": holed})
+    est = MIWAE(**FAST, imputation="posterior").fit({"clinic": holed})
     told = est.predict_proba({"clinic": holed})["clinic"]
     assert set(told) == {"smokes", "town", "drug", "grade"}
     filled = est.predict_missing({"clinic": holed})["clinic"]

@@ -54,9 +54,10 @@ _PARAMETERS = {
     "n_importance_samples": """int, {default}
         Draws in ``score_samples``, ``predict_missing`` and ``reconstruct``; those of all
         components of a mixture together.""",
-    "imputation": """{"mean", "posterior", "importance"}, {default}
+    "imputation": """{"auto", "mean", "posterior", "importance"}, {default}
         Whether ``predict_missing`` and ``reconstruct`` decode the posterior mean, or average over
-        draws, as they are or weighted by p(x, z) / q(z | x).""",
+        draws, as they are or weighted by p(x, z) / q(z | x). "auto" is "mean" where all columns
+        are numbers, and "posterior" where rates or probabilities are to be averaged.""",
     "learning_rate": """{"one_cycle", "constant"}, {default}
         Schedule: up to ``learning_rate_init`` in the first tenth of training, then down to zero;
         or constant.""",

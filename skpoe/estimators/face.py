@@ -275,22 +275,25 @@ class BaseMultimodal(
         *,
         missing_only: bool = True,
         say: Callable[[Likelihood, Tensor], Tensor] = lambda part, mean: part.best_guess(mean),
+        how: str | None = None,
     ) -> list[np.ndarray]:
         """Means of some modalities given what rows show; NaN in rows where nothing is missing.
 
-        ``say`` takes the means (n, W_m) of a likelihood to what is wanted of them.
+        ``say`` takes the means (n, W_m) of a likelihood to what is wanted of them; ``how`` stands
+        in for ``imputation``.
         """
-        n_draws = 1 if self.imputation == "mean" else self.n_importance_samples
+        how = self._how_to_average(self.imputation if how is None else how)
+        n_draws = 1 if how == "mean" else self.n_importance_samples
 
         def means(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
             stream = noise.fold("fill")
-            if self.imputation == "mean":
+            if how == "mean":
                 posterior = model.posterior(batch, noise=stream).thin(MOST_COMPONENTS, stream)
                 z = posterior.centres()
             else:
                 posterior, z = predictive_draws(model, batch, stream, n_draws, antithetic=True)
             weights = posterior.log_weights.expand(z.shape[:-1])
-            if self.imputation == "importance":
+            if how == "importance":
                 weights = weights + predictive_log_weights(model, batch, posterior, z)
             weights = torch.softmax(weights.flatten(0, 1), dim=0).view_as(weights)  # (K, S, N)
             filled = []
@@ -306,6 +309,13 @@ class BaseMultimodal(
             return filled
 
         return self._predict(source, means, n_draws)
+
+    def _how_to_average(self, imputation: str) -> str:
+        """Read ``imputation``."""
+        if imputation != "auto":
+            return imputation
+        members = (part for each in self.model_.likelihoods for part in each.members())
+        return "mean" if all(part.has_own_noise for part in members) else "posterior"
 
     def _predict(
         self,

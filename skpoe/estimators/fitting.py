@@ -281,6 +281,8 @@ class Fitting:
                 UserWarning,
                 stacklevel=7,  # the line that called fit
             )
+        elif self.auto.get("start_weight"):
+            pass  # held-out rows would have less training, not more
         elif self.n_epochs is None and losses and _falls(losses):
             wanted, n_epochs = self.estimator.max_iter, len(losses)
             more = f"Set max_iter to more than {n_epochs}."

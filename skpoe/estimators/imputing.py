@@ -38,6 +38,7 @@ class ImputationMixin:
     """Multiple imputation and intervals, for an estimator that predicts."""
 
     n_importance_samples: int
+    imputation: str
     _layout: Layout
     _read: Callable[[Any], Source]
     _predict: Callable[..., list[np.ndarray]]
@@ -138,7 +139,7 @@ class ImputationMixin:
             the levels; a cell that is observed has 1 at its level.
         """
         source, layout = self._read(X), self._layout
-        means = self._means(source, range(len(layout.names)), say=lambda part, mean: mean)
+        means = self._chances(source)
         index, told = index_of(X), {}
         for m, (likelihood, mean, shown) in enumerate(
             zip(self.model_.likelihoods, means, source[:], strict=True)
@@ -175,6 +176,12 @@ class ImputationMixin:
             return [effective_size(propose(model, batch, noise, n_proposals)[1])]
 
         return self._predict(self._read(X), sizes, n_proposals)[0].astype(np.float64)
+
+    def _chances(self, source: Source) -> list[np.ndarray]:
+        """Means (N, W_m), of levels their probabilities: averaged, for one z is too sure."""
+        how = "importance" if self.imputation == "importance" else "posterior"
+        every = range(len(source.widths))
+        return self._means(source, every, say=lambda part, mean: mean, how=how)
 
     def _draws(self, source: Source, n_draws: int) -> tuple[list[np.ndarray], np.ndarray]:
         """Draw what rows lack: (N, n_draws, F_m) a modality; effective numbers of proposals."""

@@ -70,7 +70,7 @@ class SharedParameters:
         "likelihood_weights": ["array-like", Mapping, None],
         "n_samples": [Interval(Integral, 1, None, closed="left")],
         "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
-        "imputation": [StrOptions({"mean", "posterior", "importance"})],
+        "imputation": [StrOptions({"auto", "mean", "posterior", "importance"})],
         "learning_rate": [StrOptions({"one_cycle", "constant"})],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "shrinkage": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],

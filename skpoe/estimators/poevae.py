@@ -67,7 +67,7 @@ class PoEVAE(BaseVAE):
     latent_dim: int | str = "auto"
     likelihood: Any = "auto"
     activation: str = "silu"
-    imputation: str = "mean"
+    imputation: str = "auto"
     weight_decay: float | str = "auto"
     start_weight: float | str = "auto"
     covariance: str = "auto"
