@@ -21,7 +21,7 @@ def test_noise_starts_at_given_variances(name):
     draws = likelihood.sample(torch.zeros(20000, F, dtype=torch.float64), noise)
     inside = likelihood.standardise(draws.detach()).numpy()
     np.testing.assert_allclose(inside.var(0), wanted, rtol=0.06)
-    assert not likelihood.has_own_noise  # that of a start at factor analysis is Gaussian
+    assert likelihood.can_start
 
 
 def test_the_pull_of_laplace_residuals_does_not_depend_on_their_size():

@@ -56,8 +56,9 @@ _PARAMETERS = {
         components of a mixture together.""",
     "imputation": """{"auto", "mean", "posterior", "importance"}, {default}
         Whether ``predict_missing`` and ``reconstruct`` decode the posterior mean, or average over
-        draws, as they are or weighted by p(x, z) / q(z | x). "auto" is "mean" where all columns
-        are numbers, and "posterior" where rates or probabilities are to be averaged.""",
+        draws, as they are or weighted by p(x, z) / q(z | x). "auto" is "mean" ("importance" in
+        MIWAE) where all columns are numbers. Where rates or probabilities are averaged it is
+        "posterior": few draws may have nearly all the weight, which does these more harm.""",
     "learning_rate": """{"one_cycle", "constant"}, {default}
         Schedule: up to ``learning_rate_init`` in the first tenth of training, then down to zero;
         or constant.""",

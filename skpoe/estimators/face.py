@@ -68,6 +68,8 @@ class BaseMultimodal(
     # read by predictions; fields of those estimators that let users choose
     n_importance_samples = 1
     imputation = "mean"
+    # what imputation="auto" means where means are linear
+    _auto_imputation = "mean"
     hidden_layer_sizes: Sequence[int] = ()
 
     model_: MultimodalVAE
@@ -315,7 +317,8 @@ class BaseMultimodal(
         if imputation != "auto":
             return imputation
         members = (part for each in self.model_.likelihoods for part in each.members())
-        return "mean" if all(part.has_own_noise for part in members) else "posterior"
+        is_linear = all(part.mean_is_linear for part in members)
+        return self._auto_imputation if is_linear else "posterior"
 
     def _predict(
         self,

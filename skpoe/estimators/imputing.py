@@ -43,6 +43,7 @@ class ImputationMixin:
     _read: Callable[[Any], Source]
     _predict: Callable[..., list[np.ndarray]]
     _means: Callable[..., list[np.ndarray]]
+    _how_to_average: Callable[[str], str]
     model_: MultimodalVAE
 
     def impute(self, X, n_imputations=5):
@@ -179,7 +180,8 @@ class ImputationMixin:
 
     def _chances(self, source: Source) -> list[np.ndarray]:
         """Means (N, W_m), of levels their probabilities: averaged, for one z is too sure."""
-        how = "importance" if self.imputation == "importance" else "posterior"
+        how = self._how_to_average(self.imputation)
+        how = "posterior" if how == "mean" else how
         every = range(len(source.widths))
         return self._means(source, every, say=lambda part, mean: mean, how=how)
 

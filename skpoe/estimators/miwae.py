@@ -72,6 +72,7 @@ class MIWAE(BaseVAE):
 
     _auto_init = "factor_analysis"
     _auto_least_latent = 10
+    _auto_imputation = "importance"
 
     latent_dim: int | str = "auto"
     covariance: str = "auto"
@@ -81,7 +82,7 @@ class MIWAE(BaseVAE):
     activation: str = "silu"
     likelihood: Any = "auto"
     n_samples: int = 5
-    imputation: str = "importance"
+    imputation: str = "auto"
     weight_decay: float | str = "auto"
 
     _parameter_constraints = {

@@ -297,8 +297,8 @@ def errors_of_hidden(model: MultimodalVAE, batch: Batch) -> Tensor:
     for m, read, truth, scored in _hide(batch):
         z = model.posterior(*read).centres()[0, 0]
         likelihood = model.likelihoods[m]
-        filled = likelihood.encode(likelihood.standardised_mean(model.decode(z, m)))
-        total += ((filled - likelihood.encode(truth)).square() * scored).mean(-1)
+        filled = likelihood.comparable(likelihood.standardised_mean(model.decode(z, m)))
+        total += ((filled - likelihood.comparable(truth)).square() * scored).mean(-1)
     return total
 
 

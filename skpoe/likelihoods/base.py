@@ -34,6 +34,8 @@ class Likelihood(nn.Module, ABC):
     has_own_noise = False
     # whether a decoder can start at a factor analysis of what encoders read: start_at
     can_start = False
+    # whether the mean is linear in raw: then the mean over z is at the mean of z
+    mean_is_linear = False
     # whether features have levels, with probabilities
     has_levels = False
     seen: Tensor
@@ -117,6 +119,10 @@ class Likelihood(nn.Module, ABC):
 
     def encode(self, x: Tensor) -> Tensor:
         """Take standardised x to what an encoder reads, shape (N, W)."""
+        return x
+
+    def comparable(self, x: Tensor) -> Tensor:
+        """Take standardised x to values of deviation 1, so that errors of all can be summed."""
         return x
 
     @abstractmethod

@@ -51,8 +51,10 @@ class Bernoulli(Likelihood):
         self.register_buffer("shift", observed_moments(chunks).mean)
 
     def encode(self, x: Tensor) -> Tensor:
-        centred = x - self.shift.to(x.dtype)
-        return centred / self._deviation().to(x.dtype) if self.linear else centred
+        return self.comparable(x) if self.linear else x - self.shift.to(x.dtype)
+
+    def comparable(self, x: Tensor) -> Tensor:
+        return (x - self.shift.to(x.dtype)) / self._deviation().to(x.dtype)
 
     def _deviation(self) -> Tensor:
         variance = self.shift * (1 - self.shift)

@@ -49,6 +49,7 @@ class CensoredGaussian(Gaussian):
     """
 
     name = "censored_gaussian"
+    mean_is_linear = False
     _low: Tensor
     _high: Tensor
 

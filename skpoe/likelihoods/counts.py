@@ -80,8 +80,10 @@ class Counts(Likelihood):
         """Make what is learned beside the rate, given the moments of the columns, (F,)."""
 
     def encode(self, x: Tensor) -> Tensor:
-        logs = (x.log1p() - self.shift.to(x.dtype)) / self.spread.to(x.dtype)
-        return logs.clamp(-self.reach, self.reach)
+        return self.comparable(x).clamp(-self.reach, self.reach)
+
+    def comparable(self, x: Tensor) -> Tensor:
+        return (x.log1p() - self.shift.to(x.dtype)) / self.spread.to(x.dtype)
 
     @property
     def can_start(self) -> bool:  # type: ignore[override]

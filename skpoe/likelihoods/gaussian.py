@@ -49,6 +49,7 @@ class Gaussian(Likelihood):
     name = "gaussian"
     has_own_noise = True
     can_start = True
+    mean_is_linear = True
     floor = 0.05
     shift: Tensor
     spread: Tensor

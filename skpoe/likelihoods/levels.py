@@ -99,8 +99,10 @@ class Levels(Likelihood):
         return (x[..., self._feature_of].round() == self.level_of).to(x.dtype)
 
     def encode(self, x: Tensor) -> Tensor:
-        centred = x - self.share.to(x.dtype)
-        return centred / self._deviation().to(x.dtype) if self.linear else centred
+        return self.comparable(x) if self.linear else x - self.share.to(x.dtype)
+
+    def comparable(self, x: Tensor) -> Tensor:
+        return (x - self.share.to(x.dtype)) / self._deviation().to(x.dtype)
 
     def read_linearly(self) -> None:
         self.linear = True

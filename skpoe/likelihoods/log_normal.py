@@ -39,6 +39,7 @@ class LogNormal(Gaussian):
     """
 
     name = "log_normal"
+    mean_is_linear = False
 
     def check(
         self, x: np.ndarray, modality: str, first_row: int = 0, labels: Labels = None

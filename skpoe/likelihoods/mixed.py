@@ -88,6 +88,10 @@ class Mixed(Likelihood):
         read = [part.encode(own) for part, own in zip(self.parts, self._own(x), strict=True)]
         return torch.cat(read, dim=-1)
 
+    def comparable(self, x: Tensor) -> Tensor:
+        own = zip(self.parts, self._own(x), strict=True)
+        return torch.cat([part.comparable(values) for part, values in own], dim=-1)
+
     def read_linearly(self) -> None:
         for part in self.parts:
             part.read_linearly()
