@@ -366,3 +366,30 @@ def test_a_mixed_start_predicts_better_than_column_means():
         hidden = holed[name].isna()
         x, guess = (t[name][hidden].to_numpy(float) for t in (truth, filled))
         assert np.square(x - guess).mean() < 0.6 * x.var()
+
+
+def test_odd_columns():
+    holed, _ = clinic()
+    odd = holed.assign(
+        empty=pd.Categorical([None] * N),
+        one=pd.Categorical(["only"] * (N - 1) + [None]),
+        blank=pd.Series([None] * N, index=holed.index, dtype=object),
+    )
+    with pytest.warns(UserWarning, match="Some columns have no observed value"):
+        est = PoEVAE(**FAST).fit(odd)
+    filled = est.predict_missing(odd)
+    assert (filled.dtypes.drop("blank") == odd.dtypes.drop("blank")).all()
+    assert filled["empty"].isna().all()  # there is nothing to say
+    assert (filled["one"] == "only").all()
+    with pytest.raises(ValueError, match="feature names should match"):
+        est.predict_missing(odd[["town", "age"]])
+    several = {"clinic": holed, "cells": np.zeros((N, 2)) + np.arange(N)[:, None]}
+    est = PoEVAE(**FAST).fit(several)
+    with pytest.raises(ValueError, match="columns of modality 'clinic' differ .* missing"):
+        est.transform({**several, "clinic": holed.drop(columns="town")})
+    # a container that is put together of parts keeps the dtypes
+    parts = [Modalities(several), Modalities({"cells": np.ones((3, 2))})]
+    whole = Modalities.concat(parts)
+    kept = ["town", "grade", "smokes", "visits"]
+    assert (whole["clinic"].dtypes[kept] == holed.dtypes[kept]).all()
+    assert est.predict_missing(whole)["clinic"].notna().all(axis=None)

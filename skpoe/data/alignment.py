@@ -123,7 +123,7 @@ def stack(
             raise ValueError(f"The columns of modality '{name}' differ between the parts.")
         return pd.concat(
             [
-                pd.DataFrame(np.nan, pd.RangeIndex(n) if index is None else index, columns)
+                given[0].iloc[:0].reindex(pd.RangeIndex(n) if index is None else index)
                 if table is None
                 else table
                 for table, n, index in zip(parts, lengths, indexes, strict=True)

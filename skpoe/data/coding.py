@@ -110,7 +110,7 @@ def _level_numbers(column: pd.Series, levels: pd.Index, modality: str) -> np.nda
 def decode(column: np.ndarray, coding: Coding) -> Any:
     """Read numbers of a column back, as a column of the dtype that it had in fit."""
     if coding.levels is not None:
-        numbers = np.where(np.isnan(column), -1, column).astype(int)
+        numbers = _whole(column, len(coding.levels))
         if isinstance(coding.dtype, pd.CategoricalDtype):
             return pd.Categorical.from_codes(numbers, dtype=coding.dtype)
         return pd.Series(_names(numbers, coding.levels), dtype=coding.dtype).array
@@ -162,20 +162,26 @@ def _refilled(column: pd.Series, values: np.ndarray, missing: np.ndarray, coding
         return pd.Series(new, index=column.index).astype(dtype)
     if pd.api.types.is_integer_dtype(dtype) and not isinstance(dtype, np.dtype):
         return pd.Series(np.rint(new), index=column.index).astype(dtype)
-    return new  # means are not integers
+    # draws are integers, means are not
+    return new.astype(dtype) if dtype.kind in "iu" and (new == np.rint(new)).all() else new
 
 
 def _refilled_levels(
     column: pd.Series, values: np.ndarray, missing: np.ndarray, levels: pd.Index
 ) -> pd.Series:
-    told = missing & ~np.isnan(values)
-    names = _names(np.where(told, values, -1).astype(int), levels)
+    numbers = _whole(values, len(levels))
+    told, names = missing & (numbers >= 0), _names(numbers, levels)
     filled = column.copy()
     if isinstance(column.dtype, pd.CategoricalDtype):
-        new = pd.unique(names[told])
-        filled = filled.cat.add_categories([n for n in new if n not in column.cat.categories])
+        if new := [n for n in pd.unique(names[told]) if n not in column.cat.categories]:
+            filled = filled.cat.add_categories(new)
     filled.iloc[np.flatnonzero(missing)] = names[missing]
     return filled
+
+
+def _whole(values: np.ndarray, n_levels: int) -> np.ndarray:
+    """Numbers of levels; -1 where there is none, or the column has no level at all."""
+    return np.where(values < n_levels, np.nan_to_num(values), -1).astype(int)
 
 
 def _names(numbers: np.ndarray, levels: pd.Index) -> np.ndarray:

@@ -110,6 +110,7 @@ def _read_modalities(estimator: Any, X: Any, known: Layout | None) -> tuple[Sour
     dtypes = []
     codings: dict[str, Codings] = dict.fromkeys(named.names)
     if known is not None:
+        check_columns(estimator, named.columns, known)
         codings = {name: known.coding(m) for m, name in enumerate(known.names)}
     for name, table in named._tables.items():
         if table is None:
@@ -157,7 +158,6 @@ def _read_modalities(estimator: Any, X: Any, known: Layout | None) -> tuple[Sour
             del estimator.feature_names_in_
     else:
         layout = known
-        check_columns(estimator, named.columns, known)
     return Source(named._rebased(arrays), layout.widths, np.result_type(*dtypes)), layout
 
 
@@ -249,9 +249,11 @@ def _read_table(estimator: Any, X: Any, known: Layout | None) -> tuple[Source, L
         )
     codings: Codings = None
     frame = X
-    if is_frame:
-        codings = codings_of(X) if known is None else known.codings[0]
+    if is_frame and known is None:
+        codings = codings_of(X)
         frame = encode(X, codings, "X")
+    elif is_frame and X.columns.equals(known.columns[0]):  # else it is refused below
+        frame = encode(X, known.codings[0], "X")
     table = validate_data(
         estimator,
         tables.unmask(frame),

@@ -336,7 +336,8 @@ class BaseMultimodal(
         rows posteriors are held for each row.
         """
         model, _, _ = self._model_for(source.dtype)
-        widest = max(*self._layout.widths, *self.hidden_layer_sizes, self.latent_dim_)
+        widths = (likelihood.width for likelihood in model.likelihoods)
+        widest = max(*widths, *self.hidden_layer_sizes, self.latent_dim_)
         n_subsets, family = len(model.subsets), model.strategy.family
         each = family.n_held(self.latent_dim_) * n_subsets * n_read
         judged = n_draws * min(n_subsets, MOST_COMPONENTS) * self.latent_dim_ if n_draws > 1 else 0

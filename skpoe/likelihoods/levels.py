@@ -36,7 +36,6 @@ class Levels(Likelihood):
     has_levels = True
     level_of: Tensor
     share: Tensor
-    scale: Tensor
     _feature_of: Tensor
     _slots: Tensor
 
@@ -74,7 +73,7 @@ class Levels(Likelihood):
         if self.n_levels is None:
             n_levels = (observed_moments(chunks).high.long() + 1).tolist()
         else:
-            n_levels = np.broadcast_to(self.n_levels, n_features).tolist()
+            n_levels = np.maximum(1, np.broadcast_to(self.n_levels, n_features)).tolist()
         most = max(n_levels)
         count = torch.tensor(n_levels, device=self.seen.device)
         at = torch.arange(most, device=count.device).expand(n_features, most)
