@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -313,6 +314,10 @@ def _load(module: nn.Module, stored: dict[str, Tensor], what: str) -> None:
                 f"'{name[:80]}' of its {what} is {there.dtype} of shape {tuple(there.shape)}, and "
                 f"its parameters ask for {tensor.dtype} of shape {tuple(tensor.shape)}"
             )
+        # which values belong to which feature follows from the likelihood
+        if name.startswith("likelihoods.") and tensor.dtype is torch.int64:
+            if not torch.equal(there, tensor):
+                raise FileFormatError(f"'{name[:80]}' of its {what} has wrong numbers")
     module.load_state_dict(stored)
 
 

@@ -1,9 +1,9 @@
 """One file: tensors as safetensors has them, and one JSON document in its header.
 
 The file begins with the length of the header (8 bytes, little-endian), the header, which is JSON,
-and the bytes of the tensors. The header's ``__metadata__`` holds the document, as text, and its
-SHA-256; the document holds that of the tensors. They tell damage, not malice: who changes a file
-can change them too, so nothing that is read is trusted because of them.
+and the bytes of the tensors. The header's ``__metadata__`` holds the document, as text, with a
+digest of itself and of the tensors. It tells damage, not malice: who changes a file can change the
+digest too, so nothing that is read is trusted because of it.
 """
 
 from __future__ import annotations
@@ -81,9 +81,15 @@ def write(
     ValueError
         When there is too much in the document.
     """
-    document = {"schema": SCHEMA, **document, "tensors": _digest_of(tensors)}
-    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
-    metadata = {_DOCUMENT: text, _DIGEST: hashlib.sha256(text.encode()).hexdigest()}
+    _replace(os.path.realpath(path), to_bytes(document, tensors))
+    return Path(path)
+
+
+def to_bytes(document: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
+    """Give what :func:`write` writes."""
+    document = {"schema": SCHEMA, **document}
+    document[_DIGEST] = _digest_of(document, tensors)
+    metadata = {_DOCUMENT: _text_of(document)}
     data = _safetensors().save(tensors, metadata)
     n_header = int.from_bytes(data[:8], "little")
     if n_header > MOST_HEADER or _n_nested(data[8 : 8 + n_header]) > MOST_NESTED:
@@ -91,8 +97,7 @@ def write(
             f"Names, settings and history take {n_header:,} bytes, more than the {MOST_HEADER:,} "
             "that a file may have beside its numbers. Give columns shorter names."
         )
-    _replace(os.path.realpath(path), data)
-    return Path(path)
+    return data
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -134,8 +139,9 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
                 tensors = safetensors.load(data)
             except Exception as error:  # its errors are of a class of its own, from Rust
                 raise FileFormatError(f"its tensors cannot be read: {error}") from error
-            if document.pop("tensors") != _digest_of(tensors):
-                raise FileFormatError("its numbers are not those that were saved: it is damaged")
+            if document.pop(_DIGEST, None) != _digest_of(document, tensors):
+                raise FileFormatError("it does not hold what was saved: it is damaged")
+            document.pop("schema")
         except FileFormatError as error:
             raise FileFormatError(f"{os.fspath(path)!r} cannot be loaded: {error}") from error
     return document, tensors
@@ -159,8 +165,8 @@ def _read_header(file: BinaryIO, n_bytes: int) -> tuple[dict[str, Any], bytes]:
     metadata = table.pop("__metadata__", None)
     if (
         not isinstance(metadata, dict)
-        or set(metadata) != {_DOCUMENT, _DIGEST}
-        or not all(isinstance(text, str) for text in metadata.values())
+        or list(metadata) != [_DOCUMENT]
+        or not isinstance(metadata[_DOCUMENT], str)
     ):
         raise FileFormatError("it is a safetensors file, but est.save did not write it")
     try:
@@ -168,16 +174,12 @@ def _read_header(file: BinaryIO, n_bytes: int) -> tuple[dict[str, Any], bytes]:
     except UnicodeEncodeError:
         raise FileFormatError("its document is not text") from None
     document = _parse(text, "document")
-    schema = document.pop("schema", None)
+    schema = document.get("schema")
     if type(schema) is not int or schema != SCHEMA:
         raise FileFormatError(
             f"it is of schema {str(schema)[:20]}, and this version reads up to {SCHEMA}; a newer "
             "skpoe may read it"
         )
-    if hashlib.sha256(text).hexdigest() != metadata[_DIGEST]:
-        raise FileFormatError("its document is not the one that was saved: it is damaged")
-    if not isinstance(document.get("tensors"), str):
-        raise FileFormatError("its document does not say the digest of the tensors")
     end = 0
     for name, entry in table.items():
         end += _check_entry(name, entry, n_bytes)
@@ -244,13 +246,16 @@ def _parse(text: bytes, what: str) -> dict[str, Any]:
     return made
 
 
-def _digest_of(tensors: Mapping[str, Tensor]) -> str:
-    """Give the SHA-256 of names, dtypes, shapes and bytes."""
-    digest = hashlib.sha256()
+def _text_of(document: Any) -> str:
+    return json.dumps(document, allow_nan=False, separators=(",", ":"))
+
+
+def _digest_of(document: dict[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Give the SHA-256 of a document and of names, dtypes, shapes and bytes of tensors."""
+    digest = hashlib.sha256(_text_of(document).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
-        about = json.dumps([name, str(tensor.dtype), list(tensor.shape)])
-        digest.update(about.encode() + b"\n")
+        digest.update(_text_of([name, str(tensor.dtype), list(tensor.shape)]).encode())
         digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
 

@@ -1,4 +1,4 @@
-"""Objects of the library by name and constructor arguments, and objects of users by where they are."""
+"""Objects of the library by name and arguments, and objects of users by where they are."""
 
 from __future__ import annotations
 
@@ -78,7 +78,10 @@ def arguments_of(made: Any) -> dict[str, Any]:
 
 def parameters_of(kind: type) -> list[str]:
     """Name the constructor arguments of a class."""
-    return [] if kind.__init__ is object.__init__ else list(inspect.signature(kind).parameters)
+    if kind.__init__ is object.__init__:
+        return []
+    own = inspect.signature(kind).parameters.values()
+    return [p.name for p in own if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
 def place_of(thing: Any) -> str | None:

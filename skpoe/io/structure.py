@@ -49,6 +49,10 @@ def structure(thing: Any, _inside: tuple[int, ...] = ()) -> Any:
         return _shape(thing), hashlib.sha256(values).hexdigest()
     if isinstance(thing, (np.ndarray, pd.Index)):
         return type(thing).__name__, str(thing.dtype), repr(thing.tolist())
+    if isinstance(thing, pd.CategoricalDtype):
+        return structure(thing.categories), thing.ordered
+    if isinstance(thing, pd.api.extensions.ExtensionDtype):
+        return str(thing)
     if isinstance(thing, dict):
         return [(structure(k, inside), structure(v, inside)) for k, v in thing.items()]
     if isinstance(thing, (list, tuple)):

@@ -129,11 +129,11 @@ class Encoder:
         if type(value) is pd.RangeIndex:
             said: Any = [value.start, value.stop, value.step]
             return {"labels": ["range", said, self(value.name, what)]}
+        several = isinstance(value, pd.MultiIndex)
+        names = list(value.names) if several else value.name
         dtype = str(value.dtype)
-        if not _DTYPE.fullmatch(dtype):
+        if several or not _DTYPE.fullmatch(dtype):
             dtype = "inferred"
-        names = value.names if isinstance(value, pd.MultiIndex) else value.name
-        names = list(names) if isinstance(value, pd.MultiIndex) else names
         labels = {"labels": [dtype, self._each(value.tolist(), what), self(names, what)]}
         again = Decoder({})(labels)
         if type(again) is not type(value) or not again.equals(value) or again.dtype != value.dtype:
