@@ -43,6 +43,11 @@ class Budget(TorchDispatchMode):
         self._bytes = _BYTES + _TIMES_BYTES * n_bytes
         self._operations = _OPERATIONS + _TIMES_OPERATIONS * len(tensors)
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from importing its compiler, which would take seconds."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
