@@ -19,6 +19,7 @@ from .estimators import (
     PoEVAE,
     SphericalVAE,
     all_estimators,
+    load,
 )
 from .preprocessing import PerModality
 
@@ -43,4 +44,5 @@ __all__ = [
     "PoEVAE",
     "SphericalVAE",
     "all_estimators",
+    "load",
 ]

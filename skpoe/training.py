@@ -6,7 +6,7 @@ import copy
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -168,7 +168,7 @@ def train(
     """
     before = Run() if run is None else run
     run = Run(list(before.history), before.step, before.optimizer)
-    parameters = [p for p in (*model.parameters(), *objective.parameters()) if p.requires_grad]
+    parameters = _learned(model, objective)
     optimizer = _optimizer(model, parameters, plan, run)
     keeper = None if validation is None else _Keeper(model, objective, validation, plan)
     n_rows = len(data)
@@ -224,6 +224,37 @@ def train(
         keeper.restore()
     run.optimizer = optimizer.state_dict()
     return run
+
+
+def _learned(model: MultimodalVAE, objective: Objective) -> list[nn.Parameter]:
+    return [p for p in (*model.parameters(), *objective.parameters()) if p.requires_grad]
+
+
+def optimizer_state(
+    model: MultimodalVAE, objective: Objective, moments: Mapping[int, dict[str, Tensor]]
+) -> dict[str, Any]:
+    """Make the state of an optimiser of what is kept for each parameter, by its number.
+
+    Raises
+    ------
+    ValueError
+        When what is kept has not the shapes of the parameters.
+    """
+    optimizer = _optimizer(model, _learned(model, objective), Plan(), Run())
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for number, kept in moments.items():
+        like = parameters[number] if 0 <= number < len(parameters) else None
+        if like is None or set(kept) != {"step", "exp_avg", "exp_avg_sq"}:
+            raise ValueError(f"The optimiser has no parameter {number} with {sorted(kept)}.")
+        for name, tensor in kept.items():
+            shape = () if name == "step" else like.shape
+            good = tensor.dtype.is_floating_point if name == "step" else tensor.dtype == like.dtype
+            if tensor.shape != shape or not good:
+                raise ValueError(
+                    f"'{name}' of parameter {number} of the optimiser should be of shape "
+                    f"{tuple(shape)} and {like.dtype}; got {tuple(tensor.shape)}, {tensor.dtype}."
+                )
+    return {**optimizer.state_dict(), "state": dict(moments)}
 
 
 def _groups(

@@ -15,6 +15,7 @@ from .mvae import MVAE
 from .mvtcae import MVTCAE
 from .partial_vae import PartialVAE
 from .poevae import PoEVAE
+from .saving import load
 from .spherical_vae import SphericalVAE
 from .vaevae import VAEVAE
 
@@ -37,7 +38,7 @@ _ALL: tuple[type[BaseMultimodal], ...] = (
     VAEVAE,
 )
 
-__all__ = ["all_estimators", *(cls.__name__ for cls in _ALL)]
+__all__ = ["all_estimators", "load", *(cls.__name__ for cls in _ALL)]
 
 
 def all_estimators() -> list[tuple[str, type[BaseMultimodal]]]:

@@ -7,10 +7,12 @@ from abc import abstractmethod
 from .._compat import CallbackSupportMixin, _fit_context, with_callbacks
 from ..model import MultimodalVAE
 from ..objectives import Objective
+from ..training import Run, optimizer_state
 from .face import BaseMultimodal
-from .fitting import Fitting, all_or_nothing
+from .fitting import Fitting, all_or_nothing, fitted_attributes, recompose
 from .parameters import SharedParameters
 from .pieces import Pieces
+from .saving import FileFormatError, is_record, members
 
 
 class BaseVAE(SharedParameters, CallbackSupportMixin, BaseMultimodal):
@@ -58,3 +60,29 @@ class BaseVAE(SharedParameters, CallbackSupportMixin, BaseMultimodal):
     def _train(self, X, y, sample_weight, *, goes_on=None, n_epochs=None):
         goes_on = self.warm_start if goes_on is None else goes_on
         Fitting(self, goes_on=goes_on, n_epochs=n_epochs).run(X, y, sample_weight)
+
+    # what a file holds of a training run beside weights: see saving
+    _kept = {"seed": int, "auto": dict, "history": list, "step": int, "interrupted": bool}
+
+    def _keep(self):
+        run = self._run
+        return {
+            "seed": self._seed,
+            "auto": self.auto_,
+            "history": run.history,
+            "step": run.step,
+            "interrupted": run.interrupted,
+        }
+
+    def _recompose(self, kept, layout, likelihoods):
+        auto = {name: kept["auto"].get(name) for name in ("init", "latent_dim", "dtype")}
+        members(auto, "'auto'", dict, {"init": str, "latent_dim": int, "dtype": str})
+        return recompose(self, layout, likelihoods, kept["seed"], auto)
+
+    def _settle(self, kept, layout, model, objective, moments):
+        if not all(is_record(record) for record in kept["history"]) or kept["step"] < 0:
+            raise FileFormatError("its history is none of a training run")
+        optimizer = optimizer_state(model, objective, moments) if moments else None
+        run = Run(kept["history"], kept["step"], optimizer, kept["interrupted"])
+        fitted = fitted_attributes(model, objective, layout, kept["seed"], run, kept["auto"])
+        vars(self).update(fitted)

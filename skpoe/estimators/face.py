@@ -48,6 +48,7 @@ from .fitting import all_or_nothing, draw_seed
 from .imputing import ImputationMixin
 from .naming import show_only
 from .reading import check_support
+from .saving import SavingMixin
 
 # numbers that one chunk of a prediction may hold at once in its widest layer
 _CHUNK = 2**20
@@ -60,6 +61,7 @@ class BaseMultimodal(
     ImputationMixin,
     ConditioningMixin,
     AcquisitionMixin,
+    SavingMixin,
     BaseEstimator,
     metaclass=ABCMeta,
 ):

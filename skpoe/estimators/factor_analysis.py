@@ -34,6 +34,7 @@ from .fitting import draw_seed, find_device
 from .likelihood_choice import refuse_levels
 from .parameters import SharedParameters
 from .reading import read_rows
+from .saving import check_arrays
 from .starting import hold_out, most_latent, powers_up_to, shrinkages_of
 
 _SHARED = (
@@ -168,16 +169,15 @@ class MultimodalFactorAnalysis(BaseMultimodal):
         if self.verbose:
             sys.stdout.write(f"{len(scores)} steps, {scores[-1]:.4f} nats a row\n")
         spread = np.concatenate([x.spread.cpu().numpy() for x in likelihoods])
-        self.model_ = model
-        self.modality_names_ = list(layout.names)
-        self.latent_dim_ = self._n_features_out = latent_dim
-        self.components_ = (fitted.loadings.cpu().numpy() * spread[:, None]).T
-        self.mean_ = np.concatenate([x.shift.cpu().numpy() for x in likelihoods])
-        self.noise_variance_ = fitted.noise.cpu().numpy() * spread**2
-        self.shrinkage_ = shrinkage
-        self.loglike_ = scores
-        self.n_iter_ = len(scores)
-        self._layout, self._seed = layout, seed
+        found = {
+            "components": (fitted.loadings.cpu().numpy() * spread[:, None]).T,
+            "mean": np.concatenate([x.shift.cpu().numpy() for x in likelihoods]),
+            "noise_variance": fitted.noise.cpu().numpy() * spread**2,
+            "shrinkage": shrinkage,
+            "loglike": scores,
+            "n_iter": len(scores),
+        }
+        self._set(model, layout, seed, found)
 
     def _choose(self, most: int, kept: Table, held: Table) -> tuple[int, float]:
         dims = powers_up_to(most) if self.latent_dim == "auto" else [int(self.latent_dim)]
@@ -186,6 +186,39 @@ class MultimodalFactorAnalysis(BaseMultimodal):
             return dims[-1], shrinkages[0]
         latent_dim, shrinkage, _ = em.choose(kept, held, dims, shrinkages)
         return latent_dim, shrinkage
+
+    # what a file holds of a fit beside weights: see saving
+    _kept = {
+        "seed": int,
+        "shrinkage": float,
+        "loglike": list,
+        "components": np.ndarray,
+        "mean": np.ndarray,
+        "noise_variance": np.ndarray,
+    }
+
+    def _keep(self):
+        names = [name for name in self._kept if name != "seed"]
+        return {"seed": self._seed, **{name: getattr(self, f"{name}_") for name in names}}
+
+    def _recompose(self, kept, layout, likelihoods):
+        return compose_linear(likelihoods, len(kept["components"])), None
+
+    def _settle(self, kept, layout, model, objective, moments):
+        size, width = model.latent_dim, sum(layout.widths)
+        shapes = {"components": (size, width), "mean": (width,), "noise_variance": (width,)}
+        check_arrays(kept, shapes)
+        model.has_started = True
+        self._set(model, layout, kept["seed"], {**kept, "n_iter": len(kept["loglike"])})
+
+    def _set(self, model, layout, seed, found):
+        """Set the fitted attributes."""
+        self.model_ = model
+        self.modality_names_ = list(layout.names)
+        self.latent_dim_ = self._n_features_out = model.latent_dim
+        for name in ("components", "mean", "noise_variance", "shrinkage", "loglike", "n_iter"):
+            setattr(self, f"{name}_", found[name])
+        self._layout, self._seed = layout, seed
 
     def _log_likelihood(self, source, target, given):
         # exact, as both terms are
@@ -239,13 +272,18 @@ def settled(scores: list[float], tol: float) -> bool:
 
 def linear_model(fitted: FactorAnalysis, likelihoods: list[Gaussian]) -> MultimodalVAE:
     """Write a factor analysis of standardised modalities as a model of the library."""
-    widths, latent_dim = [x.width for x in likelihoods], fitted.loadings.shape[1]
+    model = compose_linear(likelihoods, fitted.loadings.shape[1])
+    model.start_at(fitted)
+    return model.eval()
+
+
+def compose_linear(likelihoods: list[Gaussian], latent_dim: int) -> MultimodalVAE:
+    """Put a linear model together; its maps are zero."""
+    widths = [x.width for x in likelihoods]
     encoders = [LinearPlus(width, latent_dim) for width in widths]
     decoders = [LinearPlus(latent_dim, width) for width in widths]
     family = FullGaussian()
     shared = [family.shared(width, latent_dim) for width in widths]
     strategy = ProductOfExperts(family, encoders, shared=shared)
     prior, subsets = StandardGaussian(latent_dim), Subsets.full(len(widths))
-    model = MultimodalVAE(strategy, prior, decoders, likelihoods, subsets).double()
-    model.start_at(fitted)
-    return model.eval()
+    return MultimodalVAE(strategy, prior, decoders, likelihoods, subsets).double().eval()

@@ -253,24 +253,7 @@ class Fitting:
     def _fitted(
         self, model: MultimodalVAE, objective: Objective, layout: Layout, seed: int, run: Run
     ) -> dict[str, Any]:
-        """Every attribute that a fitted estimator has."""
-        watched = [record["validation"] for record in run.history if "validation" in record]
-        return {
-            "model_": model,
-            "modality_names_": list(layout.names),
-            "latent_dim_": model.latent_dim,
-            "auto_": self.auto,
-            "history_": run.history,
-            "loss_curve_": [record["loss"] for record in run.history],
-            "validation_scores_": watched or None,
-            "best_validation_score_": max(watched) if watched else None,
-            "n_iter_": len(run.history),
-            "_n_features_out": model.latent_dim,
-            "_layout": layout,
-            "_objective": objective,
-            "_seed": seed,
-            "_run": run,
-        }
+        return fitted_attributes(model, objective, layout, seed, run, self.auto)
 
     def _warn(self, run: Run) -> None:
         name, losses = type(self.estimator).__name__, [r["loss"] for r in run.history]
@@ -294,6 +277,61 @@ class Fitting:
                 ConvergenceWarning,
                 stacklevel=7,  # the line that called fit
             )
+
+
+def fitted_attributes(
+    model: MultimodalVAE,
+    objective: Objective,
+    layout: Layout,
+    seed: int,
+    run: Run,
+    auto: dict[str, Any],
+) -> dict[str, Any]:
+    """Every attribute that a fitted estimator has."""
+    watched = [record["validation"] for record in run.history if "validation" in record]
+    return {
+        "model_": model,
+        "modality_names_": list(layout.names),
+        "latent_dim_": model.latent_dim,
+        "auto_": auto,
+        "history_": run.history,
+        "loss_curve_": [record["loss"] for record in run.history],
+        "validation_scores_": watched or None,
+        "best_validation_score_": max(watched) if watched else None,
+        "n_iter_": len(run.history),
+        "_n_features_out": model.latent_dim,
+        "_layout": layout,
+        "_objective": objective,
+        "_seed": seed,
+        "_run": run,
+    }
+
+
+def recompose(
+    estimator: Any,
+    layout: Layout,
+    likelihoods: list[Likelihood],
+    seed: int,
+    auto: dict[str, Any],
+) -> tuple[MultimodalVAE, Objective]:
+    """Compose the model of an earlier fit anew, on the CPU, with the weights that it began with.
+
+    Parameters
+    ----------
+    estimator : BaseVAE
+    layout : Layout
+    likelihoods : list of Likelihood
+        Started, or stand-ins.
+    seed : int
+    auto : dict
+        What the fit had as ``auto_``.
+    """
+    linear = auto["init"] == "factor_analysis"
+    pieces = Pieces(estimator, layout.names, likelihoods, seed, 0, linear, auto["latent_dim"])
+    model, objective = estimator._compose(pieces)
+    _cast(model, torch.float64 if auto["dtype"] == "float64" else torch.float32)
+    model.has_started = linear
+    return model.eval(), objective
 
 
 def _cast(model: MultimodalVAE, dtype: torch.dtype) -> None:

@@ -76,6 +76,18 @@ class Likelihood(nn.Module, ABC):
             seen = here.clone() if seen is None else seen | here
         self.register_buffer("seen", seen)
 
+    @property
+    def n_values(self) -> list[int]:
+        """How many of the W values inside the model each feature has."""
+        if self.feature_of is None:
+            return [1] * len(self.seen)
+        return torch.bincount(self.feature_of, minlength=len(self.seen)).tolist()
+
+    def stand_in(self, n_values: Sequence[int]) -> None:
+        """Start on a row that shows how many values each feature has: for a state to be loaded."""
+        row = torch.tensor(n_values, dtype=torch.float64)[None] - 1
+        self.start([(row, torch.ones_like(row, dtype=torch.bool), torch.ones(1))])
+
     def read_linearly(self) -> None:
         """Give encoders values that a linear one can use: of deviation 1, not clipped."""
 

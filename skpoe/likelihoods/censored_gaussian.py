@@ -76,7 +76,8 @@ class CensoredGaussian(Gaussian):
     def start(self, chunks: Chunks) -> None:
         super().start(chunks)
         for name, end in zip(("_low", "_high"), _bounds(self.limits), strict=True):
-            self.register_buffer(name, torch.from_numpy(end).to(self.shift).expand_as(self.shift))
+            limit = torch.from_numpy(end).to(self.shift)
+            self.register_buffer(name, limit.expand_as(self.shift).clone())
 
     def log_density(self, x: Tensor, raw: Tensor) -> Tensor:
         density = super().log_density(x, raw)

@@ -43,8 +43,6 @@ class ProductOfExperts(Strategy):
 
     tempers = True
     trust: Tensor
-    # whether trust is one; known without asking the device at every step
-    _is_plain = True
 
     def __init__(
         self,
@@ -61,6 +59,7 @@ class ProductOfExperts(Strategy):
         self.prior_expert = prior_expert
         self.combines = family.has_products
         self.register_buffer("trust", torch.ones(()))
+        self._is_plain = True  # whether trust is one; known without asking the device each step
         self.register_load_state_dict_post_hook(_read_trust)
 
     @property
