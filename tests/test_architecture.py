@@ -16,7 +16,7 @@ FLOORS = [
     ["model"],
     ["objectives", "metrics"],
     ["training", "drawing"],
-    ["acquisition"],
+    ["acquisition", "io"],
     ["estimators", "preprocessing", "datasets", "model_selection"],
     ["scorers", "imputation", "evaluation"],
     ["demo", "cli", "__main__", "__init__"],
