@@ -122,6 +122,7 @@ def header(rng, data):
         name = rng.choice(list(table))
         entry = table[name]
         how = rng.randrange(7)
+        is_entry = name != "__metadata__" and isinstance(entry, dict)
         if how == 0:
             table[rng.choice([*STRINGS, *table])] = table.pop(name)
         elif how == 1:
@@ -130,12 +131,12 @@ def header(rng, data):
             table[name] = copy.deepcopy(table[rng.choice(list(table))] if table else {})
         elif how == 3:
             table[name] = vary(rng, entry)
-        elif how == 4 and name != "__metadata__":
+        elif how == 4 and is_entry:
             place = rng.choice([[0, 10**11], [-8, 0], [8, 0], [0, 0], [2**63, 2**64], [0]])
             entry["data_offsets"] = place
-        elif how == 5 and name != "__metadata__":
+        elif how == 5 and is_entry:
             entry["dtype"] = rng.choice(["F32", "F64", "I64", "U8", "BOOL", "F4", "C64", "BF16"])
-        elif name != "__metadata__":
+        elif is_entry:
             entry["shape"] = rng.choice([[], [0], [-1], [2**40, 2**40], [1] * 40, [3, 3], ["a"]])
         if not table:
             break

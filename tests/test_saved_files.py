@@ -243,7 +243,10 @@ FORGED = {
     "a tensor of nobody": (_tensor("other", torch.ones(1)), "nobody asks for the tensor 'other'"),
     "a path as a name": (_tensor("../../a", torch.ones(1)), "nobody asks for the tensor"),
     "another dtype": (_tensor(WEIGHT, lambda t: t.float()), "is torch.float32 of shape (3, 2)"),
-    "another shape": (_tensor(WEIGHT, lambda t: t.T.clone()), "is torch.float64 of shape (2, 3)"),
+    "another shape": (
+        _tensor(WEIGHT, lambda t: t.T.contiguous()),
+        "is torch.float64 of shape (2, 3)",
+    ),
     "an optimiser of another shape": (
         _tensor("optimizer.0.exp_avg", torch.zeros(1, dtype=torch.float64)),
         "'exp_avg' of parameter 0 of the optimiser should be of shape",
@@ -260,12 +263,7 @@ FORGED = {
 def test_what_was_changed_and_signed_anew(change, message, vae, tmp_path):
     path = vae.save(tmp_path / "model.skpoe")
     document, tensors = read(path)
-    if "tensor" in (change.__qualname__ + message):
-        tensors = {name: tensor.clone() for name, tensor in tensors.items()}
-    try:
-        change(document, tensors)
-    except KeyError:
-        tensors[message.split("'")[1]] = torch.ones(1)
+    change(document, tensors)
     path.write_bytes(to_bytes(document, tensors))
     with pytest.raises(FileFormatError) as error:
         skpoe.load(path)
@@ -336,12 +334,9 @@ def test_what_is_forged_is_refused_in_a_second_and_200_megabytes(vae, tmp_path):
     }
     for name, changed in FORGED.items():
         values = json.loads(json.dumps(document)), dict(tensors)
-        try:
-            changed[0](*values)
-        except KeyError:
-            continue
+        changed[0](*values)
         heavy[name] = to_bytes(*values)
-    for name, data in {**{n: d for n, (d, _) in FOREIGN.items()}, **heavy}.items():
+    for data in [*(data for data, _ in FOREIGN.values()), *heavy.values()]:
         paths.append(tmp_path / f"{len(paths)}.skpoe")
         paths[-1].write_bytes(data)
     done = subprocess.run([sys.executable, "-c", CHECK, *paths], capture_output=True, text=True)
@@ -442,7 +437,9 @@ def test_what_is_no_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         skpoe.load(tmp_path / "none.skpoe")
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path, tmp_path / "pipe", "/dev/zero"):
+    with pytest.raises(IsADirectoryError):
+        skpoe.load(tmp_path)
+    for path in (tmp_path / "pipe", "/dev/zero"):
         began = time.perf_counter()
         with pytest.raises(FileFormatError, match="is no regular file"):
             skpoe.load(path)

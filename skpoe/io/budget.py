@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .container import FileFormatError
 
 # beside what is in proportion to the file
-_BYTES, _OPERATIONS = 2**25, 20_000
+_BYTES, _OPERATIONS = 2**25, 2_000
 _TIMES_BYTES, _TIMES_OPERATIONS = 16, 40
 
 

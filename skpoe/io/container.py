@@ -121,12 +121,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
         When the file system does not give it.
     """
     safetensors = _safetensors()
-    # not to wait for what others may write, where it is no file
-    descriptor = os.open(
-        path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    )
-    with os.fdopen(descriptor, "rb") as file:
-        about = os.fstat(descriptor)
+    with open(path, "rb", opener=_open_at_once) as file:
+        about = os.fstat(file.fileno())
         if not stat.S_ISREG(about.st_mode):
             raise FileFormatError(f"{os.fspath(path)!r} is no regular file.")
         try:
@@ -145,6 +141,11 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
         except FileFormatError as error:
             raise FileFormatError(f"{os.fspath(path)!r} cannot be loaded: {error}") from error
     return document, tensors
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for what others may write, where it is a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _read_header(file: BinaryIO, n_bytes: int) -> tuple[dict[str, Any], bytes]:
