@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ def imputation_scores(
     coverage : float, default=0.9
         Nominal probability of the intervals.
     n_draws : int, default=200
-        What intervals and the continuous ranked probability score (CRPS) are read off.
+        What intervals and the continuous ranked probability score (CRPS) are read off; at least
+        2.
 
     Returns
     -------
@@ -48,10 +50,17 @@ def imputation_scores(
         - ``accuracy`` of it, and ``log_loss`` of the probabilities in nats a cell, of flags and
           levels; NaN for others;
         - ``crps``: mean of :math:`\mathbb{E}|x - y| - \tfrac{1}{2} \mathbb{E}|x - x'|` over cells
-          y, with draws x, x'; in the data's units, of ordered levels in levels. It is smallest in
-          the mean for draws from the true distribution, and the absolute error of one draw;
+          y, with draws x, x'; in the data's units, of ordered levels in levels. In the mean it is
+          smallest for draws from the true distribution; of a certain guess it is its absolute
+          error;
         - ``coverage`` and ``width`` of the intervals. They and the CRPS are NaN for categories
           without an order.
+
+    Raises
+    ------
+    ValueError
+        If coverage is not between 0 and 1, there are less than 2 draws, or no entry is missing in
+        X and known in truth.
 
     References
     ----------
@@ -73,6 +82,10 @@ def imputation_scores(
     modality column
     adt      0            400   1.1   0.6       0.9
     """
+    if not isinstance(coverage, Real) or not 0 < coverage < 1:
+        raise ValueError(f"coverage must lie between 0 and 1; got {coverage!r}.")
+    if not isinstance(n_draws, Integral) or n_draws < 2:
+        raise ValueError(f"n_draws must be an integer of at least 2; got {n_draws!r}.")
     source, known = estimator._read(X), estimator._arrays(truth)
     layout, likelihoods = estimator._layout, estimator.model_.likelihoods
     guesses = estimator._means(source, range(len(likelihoods)))

@@ -99,3 +99,7 @@ def test_without_a_hidden_cell_there_is_nothing_to_score():
     est = PoEVAE(**FAST).fit(holed)
     with pytest.raises(ValueError, match="No entry is missing in X and known in truth"):
         imputation_scores(est, holed, holed)
+    with pytest.raises(ValueError, match="coverage must lie between 0 and 1; got 90"):
+        imputation_scores(est, holed, holed, coverage=90)
+    with pytest.raises(ValueError, match="n_draws must be an integer of at least 2; got 1"):
+        imputation_scores(est, holed, holed, n_draws=1)

@@ -499,3 +499,8 @@ def test_files_of_every_schema_are_read(path):
     est = skpoe.load(path)
     for name, values in predictions(est, rows(path.stem)).items():
         np.testing.assert_allclose(values, wanted[name], rtol=1e-6, atol=1e-9)
+
+
+def test_a_header_that_is_too_long_to_be_made_is_told_alike():
+    with pytest.raises(ValueError, match="Give columns shorter names"):
+        to_bytes({"name": "a" * 110_000_000}, {"x": torch.zeros(1)})

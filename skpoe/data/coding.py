@@ -49,14 +49,19 @@ Codings = tuple[Coding, ...] | None
 
 def codings_of(frame: pd.DataFrame) -> Codings:
     """Find out what each column holds; None where all are plain numbers."""
-    if all(isinstance(dtype, np.dtype) and dtype.kind == "f" for dtype in frame.dtypes.unique()):
+    if _are_floats(frame):
         return None
-    made = tuple(_coding_of(frame, j) for j in range(frame.shape[1]))
+    made = tuple(_coding_of(frame, j, dtype) for j, dtype in enumerate(frame.dtypes))
     return made if any(coding.kind != "number" for coding in made) else None
 
 
-def _coding_of(frame: pd.DataFrame, j: int) -> Coding:
-    dtype = frame.dtypes.iloc[j]
+def _are_floats(frame: pd.DataFrame) -> bool:
+    return all(
+        isinstance(dtype, np.dtype) and dtype.kind == "f" for dtype in frame.dtypes.unique()
+    )
+
+
+def _coding_of(frame: pd.DataFrame, j: int, dtype: Any) -> Coding:
     if isinstance(dtype, pd.CategoricalDtype):
         return Coding("levels", dtype, dtype.categories)
     if pd.api.types.is_bool_dtype(dtype):
@@ -137,14 +142,15 @@ def refill(
 ) -> pd.DataFrame:
     """Copy a frame with new values everywhere, or where it has none; keep dtypes that can hold."""
     missing = frame.isna().to_numpy() if missing_only else np.ones(frame.shape, dtype=bool)
-    dtypes = list(frame.dtypes.unique())
-    if len(dtypes) == 1 and isinstance(dtypes[0], np.dtype) and dtypes[0].kind == "f":
-        values = np.where(missing, array, frame.to_numpy()).astype(dtypes[0])
+    if len(frame.dtypes.unique()) == 1 and _are_floats(frame):
+        values = np.where(missing, array, frame.to_numpy()).astype(frame.dtypes.iloc[0])
         return pd.DataFrame(values, index=frame.index, columns=frame.columns)
-    filled = frame.copy()
+    columns = {}
     for j, coding in enumerate(codings or [Coding("number", dtype) for dtype in frame.dtypes]):
-        if missing[:, j].any():
-            filled.isetitem(j, _refilled(frame.iloc[:, j], array[:, j], missing[:, j], coding))
+        column, lacks = frame.iloc[:, j], missing[:, j]
+        columns[j] = _refilled(column, array[:, j], lacks, coding) if lacks.any() else column
+    filled = pd.DataFrame(columns, index=frame.index, copy=True)  # at once: labels may repeat
+    filled.columns = frame.columns
     return filled
 
 

@@ -50,8 +50,8 @@ class Layout:
         """Names of the columns of a modality; positions where they have none."""
         if self.positions is None:
             return labels_of(self.columns[modality], self.widths[modality])
-        whole = labels_of(self.columns[0], sum(self.widths))
-        return [whole[position] for position in self.positions[modality]]
+        where, whole = self.positions[modality], self.columns[0]
+        return where.tolist() if whole is None else whole[where].tolist()
 
     def coding(self, modality: int) -> Codings:
         """Tell what the columns of a modality hold; None if plain numbers, or if nobody said."""

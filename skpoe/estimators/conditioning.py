@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from ..data.batch import Batch
-from ..data.layout import Layout
 from ..data.source import Source
-from ..drawing import draw_missing
 from ..metrics import conditional_log_likelihood
 from ..model import MultimodalVAE
 from ..random import RowNoise
@@ -23,10 +20,9 @@ class ConditioningMixin:
     """Densities and draws given some modalities, for an estimator that predicts."""
 
     n_importance_samples: int
-    _layout: Layout
     _read: Callable[[Any], Source]
     _predict: Callable[..., list[np.ndarray]]
-    _warn_of_few: Callable[[np.ndarray, int], None]
+    _drawn: Callable[..., list[Any]]
 
     def log_likelihood(self, X, of, given=None):
         r"""Estimate the log-likelihood of some modalities given others.
@@ -106,21 +102,5 @@ class ConditioningMixin:
         ValueError
             If a name is unknown.
         """
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"n_samples must be a positive integer; got {n_samples!r}.")
-        n_draws = int(n_samples)
-        n_proposals = max(n_draws, self.n_importance_samples)
         source = show_only(self, self._read(X), given)
-
-        def draw(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
-            draws, size = draw_missing(
-                model, batch, noise.fold("all"), n_draws, n_proposals, everything=True
-            )
-            return [*(x.transpose(0, 1) for x in draws), size]
-
-        *draws, sizes = self._predict(source, draw, n_proposals, distinct=True)
-        self._warn_of_few(sizes, n_proposals)
-        return [
-            self._layout.renew(X, [x[:, k] for x in draws], missing_only=False)
-            for k in range(n_draws)
-        ]
+        return self._drawn(X, source, n_samples, "n_samples", everything=True)

@@ -72,15 +72,7 @@ class ImputationMixin:
             Where few of the importance samples of a row have nearly all the weight (see
             :meth:`effective_sample_size`).
         """
-        if not isinstance(n_imputations, Integral) or n_imputations < 1:
-            raise ValueError(f"n_imputations must be a positive integer; got {n_imputations!r}.")
-        n_draws = int(n_imputations)
-        draws, sizes = self._draws(self._read(X), n_draws)
-        self._warn_of_few(sizes, max(n_draws, self.n_importance_samples))
-        return [
-            self._layout.renew(X, [x[:, k] for x in draws], missing_only=True)
-            for k in range(n_draws)
-        ]
+        return self._drawn(X, self._read(X), n_imputations, "n_imputations")
 
     def predict_interval(self, X, coverage=0.9):
         """Give an interval for each missing entry, between quantiles of 500 draws.
@@ -185,12 +177,33 @@ class ImputationMixin:
         every = range(len(source.widths))
         return self._means(source, every, say=lambda part, mean: mean, how=how)
 
-    def _draws(self, source: Source, n_draws: int) -> tuple[list[np.ndarray], np.ndarray]:
-        """Draw what rows lack: (N, n_draws, F_m) a modality; effective numbers of proposals."""
+    def _drawn(
+        self, X: Any, source: Source, n_draws: Any, word: str, *, everything: bool = False
+    ) -> list[Any]:
+        """Give so many X of draws; ``word`` is what the caller calls their number."""
+        if not isinstance(n_draws, Integral) or n_draws < 1:
+            raise ValueError(f"{word} must be a positive integer; got {n_draws!r}.")
+        draws, sizes = self._draws(source, int(n_draws), everything=everything)
+        self._warn_of_few(sizes, max(int(n_draws), self.n_importance_samples), stacklevel=4)
+        return [
+            self._layout.renew(X, [x[:, k] for x in draws], missing_only=not everything)
+            for k in range(int(n_draws))
+        ]
+
+    def _draws(
+        self, source: Source, n_draws: int, *, everything: bool = False
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        """Draw what rows lack, or all of them anew: (N, n_draws, F_m) a modality.
+
+        Also gives effective numbers of proposals, (N,).
+        """
         n_proposals = max(n_draws, self.n_importance_samples)
 
         def draw(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
-            draws, size = draw_missing(model, batch, noise, n_draws, n_proposals)
+            stream = noise.fold("all") if everything else noise
+            draws, size = draw_missing(
+                model, batch, stream, n_draws, n_proposals, everything=everything
+            )
             return [*(x.transpose(0, 1) for x in draws), size]
 
         *draws, sizes = self._predict(source, draw, n_proposals, distinct=True)
@@ -200,7 +213,7 @@ class ImputationMixin:
         """Read X as one float array a modality, NaN where missing."""
         return self._read(X)[:]
 
-    def _warn_of_few(self, sizes: np.ndarray, n_proposals: int) -> None:
+    def _warn_of_few(self, sizes: np.ndarray, n_proposals: int, stacklevel: int = 3) -> None:
         few = int((sizes < min(_FEW, n_proposals / 2)).sum())
         if few:
             warnings.warn(
@@ -208,5 +221,5 @@ class ImputationMixin:
                 "samples count effectively, so draws repeat few values of z. Raise "
                 "n_importance_samples; see effective_sample_size.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=stacklevel,
             )

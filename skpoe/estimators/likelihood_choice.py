@@ -6,6 +6,7 @@ import copy
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -60,9 +61,7 @@ def _one(choice: Any, m: int, layout: Layout, source: Source) -> Likelihood:
     if isinstance(choice, str) and choice == "auto":
         if codings is not None:
             return _by_column({}, name, labels, codings, source)
-        look = _look(source)  # some pixels are black in all images
-        are_bits = bool(look.bits.all() & look.varies.any())
-        choice = "bernoulli" if are_bits else "student_t"
+        choice = "bernoulli" if _is_binary(source) else "student_t"
     if not (isinstance(choice, str) and choice in LIKELIHOODS):
         raise ValueError(
             f"The likelihood of modality '{name}' must be 'auto', one of {sorted(LIKELIHOODS)}, "
@@ -80,7 +79,7 @@ def _by_column(
     source: Source,
 ) -> Likelihood:
     """Make one likelihood of what is chosen for columns; for others that is "auto"."""
-    if unknown := [label for label in choices if label not in labels]:
+    if unknown := sorted(set(choices) - set(labels), key=str):
         raise ValueError(
             f"The likelihood of modality '{name}' names the columns {unknown}, which it does not "
             f"have; it has {list(labels)[:20]}."
@@ -121,11 +120,23 @@ def _by_column(
     return parts[0][1] if len(parts) == 1 else Mixed(parts)
 
 
+def _is_binary(source: Source) -> bool:
+    """Whether all that is observed is zeros and ones, and both; reads no further than it must."""
+    found = set()
+    for rows in source.chunks():
+        x = source[rows][0]
+        zero, one = x == 0, x == 1
+        if not (zero | one | np.isnan(x)).all():
+            return False
+        found |= {value for value, where in ((0, zero), (1, one)) if where.any()}
+    return len(found) == 2
+
+
 def _read_auto(codings: Sequence[Coding], source: Source) -> list[str]:
     """Choose for each column what it looks like."""
     look = _look(source)
     kinds = []
-    for coding, binary, count in zip(codings, look.bits & look.varies, look.counts, strict=True):
+    for coding, binary, count in zip(codings, look.bits, look.counts, strict=True):
         if coding.levels is not None:
             kinds.append("ordinal" if coding.is_ordered else "categorical")
         elif coding.kind == "bool" or binary:
@@ -143,7 +154,6 @@ class _Look(NamedTuple):
 
     bits: Tensor
     counts: Tensor
-    varies: Tensor
 
 
 def _look(source: Source) -> _Look:
@@ -155,4 +165,4 @@ def _look(source: Source) -> _Look:
     for x, _, _ in chunks:  # zero where missing
         whole &= (x == x.round()).all(0)
     varies = moments.high > moments.low
-    return _Look(whole & (moments.high <= 1), whole & dispersed & varies, varies)
+    return _Look(whole & varies & (moments.high <= 1), whole & varies & dispersed)

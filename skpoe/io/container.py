@@ -89,15 +89,20 @@ def to_bytes(document: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
     """Give what :func:`write` writes."""
     document = {"schema": SCHEMA, **document}
     document[_DIGEST] = _digest_of(document, tensors)
-    metadata = {_DOCUMENT: _text_of(document)}
-    data = _safetensors().save(tensors, metadata)
+    text = _text_of(document)
+    _check_header(len(text), 0)  # which the header is longer than: it may be too long to be made
+    data = _safetensors().save(tensors, {_DOCUMENT: text})
     n_header = int.from_bytes(data[:8], "little")
-    if n_header > MOST_HEADER or _n_nested(data[8 : 8 + n_header]) > MOST_NESTED:
+    _check_header(n_header, _n_nested(data[8 : 8 + n_header]))
+    return data
+
+
+def _check_header(n_bytes: int, n_nested: int) -> None:
+    if n_bytes > MOST_HEADER or n_nested > MOST_NESTED:
         raise ValueError(
-            f"Names, settings and history take {n_header:,} bytes, more than the {MOST_HEADER:,} "
+            f"Names, settings and history take {n_bytes:,} bytes, more than the {MOST_HEADER:,} "
             "that a file may have beside its numbers. Give columns shorter names."
         )
-    return data
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -48,7 +48,7 @@ class Ordinal(Levels):
     _below: Tensor
 
     def _start_shape(self) -> None:
-        below = self._by_feature(self.share, 0.0).cumsum(-1)[:, :-1]  # (F, most levels - 1)
+        below = self._below_cuts()
         self._start_cuts(below.clamp(1e-6, 1 - 1e-6).logit())
         # each level lies between two of: no lower end, no upper end, the cut points
         n_cuts, feature, level = below.shape[1], self.feature_of, self.level_of
@@ -56,6 +56,10 @@ class Ordinal(Levels):
         ones = torch.ones_like(level)
         self.register_buffer("_above", torch.where(level < self._last()[feature], cut, ones))
         self.register_buffer("_below", torch.where(level > 0, cut - 1, 0 * ones))
+
+    def _below_cuts(self) -> Tensor:
+        """Share of the training data below each cut point, (F, most levels - 1)."""
+        return self._by_feature(self.share, 0.0).cumsum(-1)[:, :-1]
 
     def _start_cuts(self, cuts: Tensor) -> None:
         """Make parameters of cut points (F, most levels - 1); those behind the last are idle."""
@@ -83,8 +87,7 @@ class Ordinal(Levels):
 
         Its loadings are those of least squares to the covariances of z and the levels.
         """
-        below = self._by_feature(self.share, 0.0).cumsum(-1)[:, :-1].to(loadings)
-        cuts = torch.special.ndtri(below.clamp(*LIKELY))
+        cuts = torch.special.ndtri(self._below_cuts().to(loadings).clamp(*LIKELY))
         # densities at the ends of each level: at no end, none
         ends = torch.cat([cuts.new_zeros(2), normal(cuts).flatten()])
         moved = ends[self._below] - ends[self._above]
