@@ -92,7 +92,7 @@ FOREIGN = {
     "long numbers": (with_header(b'{"a":' + b"9" * 10**6 + b"}"), "its header is not JSON"),
     "a name twice": (with_header(b'{"a":1,"a":2}'), "a name stands there twice"),
     "not a number": (with_header(b'{"a":NaN}'), "NaN is not JSON"),
-    "too large a number": (with_header(b'{"a":1e999}'), "a number is too large"),
+    "too large a number": (with_header(b'{"a":1e999}'), "Out of range float values"),
     "a list": (with_header(b"[1, 2]"), "it is no object"),
     "bytes that are no text": (with_header(b"\xff\xfe\xff\xfe"), "its header is not JSON"),
     "safetensors of others": (with_header({"__metadata__": {"format": "pt"}}), "did not write it"),
@@ -301,27 +301,33 @@ def test_every_truncation_and_every_flipped_bit(fa, tmp_path):
 
 
 CHECK = """
-import resource, sys, time
+import json, resource, sys, time
 import skpoe
 from skpoe.io import FileFormatError
+from skpoe.io.container import MOST_HEADER
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-skpoe_loaded = skpoe.load(sys.argv[1])  # what is imported once is no matter of the file
+skpoe.load(sys.argv[1])  # what is imported once is no matter of the file
+largest = b"[" + b'"ab",' * (MOST_HEADER // 5 - 1) + b"1]"
+began = time.process_time()
+json.loads(largest)
+plain = time.process_time() - began  # about .2 s
 for path in sys.argv[2:]:
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         skpoe.load(path)
     except FileFormatError:
         pass
     else:
         sys.exit(f"{path} was loaded")
-    if time.perf_counter() - began > 1:
-        sys.exit(f"{path} took {time.perf_counter() - began} s")
+    took = time.process_time() - began
+    if took > 5 * plain:
+        sys.exit(f"{path} took {took} s, plain JSON {plain}")
 more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 sys.exit(0 if more < 200 else f"{more} MB more")
 """
 
 
-def test_what_is_forged_is_refused_in_a_second_and_200_megabytes(vae, tmp_path):
+def test_what_is_forged_is_refused_at_once_and_in_200_megabytes(vae, tmp_path):
     paths = [vae.save(tmp_path / "good.skpoe")]
     document, tensors = read(paths[0])
     full = b'"' + b'ab","' * (MOST_HEADER // 5 - 100) + b'"'

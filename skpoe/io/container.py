@@ -230,23 +230,16 @@ def _parse(text: bytes, what: str) -> dict[str, Any]:
             raise ValueError("a name stands there twice")
         return made
 
-    def finite(digits: str) -> float:
-        number = float(digits)
-        if not math.isfinite(number):
-            raise ValueError("a number is too large")
-        return number
-
     def refuse(name: str) -> None:
         raise ValueError(f"{name} is not JSON")
 
     try:
         if _n_nested(text) > MOST_NESTED:
             raise ValueError("it has too many parts")
-        made = json.loads(
-            text.decode(), object_pairs_hook=once, parse_float=finite, parse_constant=refuse
-        )
+        made = json.loads(text.decode(), object_pairs_hook=once, parse_constant=refuse)
         if not isinstance(made, dict):
             raise ValueError("it is no object")
+        _text_of(made)  # which refuses what 1e999 was read as
     except (ValueError, RecursionError) as error:
         raise FileFormatError(f"its {what} is not JSON that can be read: {error}") from None
     return made
