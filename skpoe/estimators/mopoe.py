@@ -14,6 +14,9 @@ from .base import BaseVAE
 from .documentation import documented
 from .pieces import Pieces
 
+# of more modalities, training draws so many subsets for each row instead of taking all
+_MOST_TRAINED, _SAMPLED = 6, 64
+
 
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -26,13 +29,17 @@ class MoPoE(BaseVAE):
 
     where S holds the non-empty subsets of what a row shows and q_s is the product of their
     experts, without the prior as an expert (public code adds it to the full subset alone). Up to
-    12 modalities every subset is a component; of more, or with ``n_subsets``, so many are drawn
-    for each row, uniformly, which leaves the objective unbiased.
+    6 modalities every subset is a component in training; of more, or with ``n_subsets``, so many
+    are drawn for each row and step, uniformly, which leaves the objective unbiased. What is
+    inferred afterwards is of all subsets up to 12 modalities.
 
     Parameters
     ----------
     n_subsets : int or None, default=None
-        Subsets drawn for each row; None is all of them, or 64 beyond 12 modalities.
+        Subsets drawn for each row; None is all of them, or 64 beyond 6 modalities.
+    n_drawn : int or None, default=1
+        Of these, how many z is drawn from, which is what decoders cost; one in public code, too.
+        None is all: more time a step, and less noise.
     %(parameters)s
 
     Attributes
@@ -66,23 +73,25 @@ class MoPoE(BaseVAE):
     covariance: str = "auto"
     free_bits: float = 0.0
     n_subsets: int | None = None
+    n_drawn: int | None = 1
 
     _parameter_constraints = {
         **BaseVAE._parameter_constraints,
         "n_subsets": [Interval(Integral, 1, None, closed="left"), None],
+        "n_drawn": [Interval(Integral, 1, None, closed="left"), None],
     }
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
         n_modalities, n_subsets = pieces.n_modalities, self.n_subsets
-        if n_subsets is None and n_modalities > MOST_ENUMERATED:
-            n_subsets = 64
-        subsets = (
-            Subsets.powerset(n_modalities)
-            if n_subsets is None
-            else Subsets.sampled(n_modalities, int(n_subsets))
-        )
+        if n_subsets is None and n_modalities > _MOST_TRAINED:
+            n_subsets = _SAMPLED
+        sampled = None if n_subsets is None else Subsets.sampled(n_modalities, int(n_subsets))
+        if n_modalities <= MOST_ENUMERATED:
+            subsets = Subsets.powerset(n_modalities)
+        else:
+            subsets = Subsets.sampled(n_modalities, int(n_subsets or _SAMPLED))
         family, latent_dim = pieces.gaussian(), pieces.latent_dim
         strategy = pieces.product(family, prior_expert=False)
         return pieces.model(strategy, StandardGaussian(latent_dim), subsets), pieces.objective(
-            ELBO
+            ELBO, subsets=sampled, n_drawn=self.n_drawn
         )

@@ -9,6 +9,7 @@ from torch import Tensor
 from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
+from ..subsets import Subsets
 from .base import Objective
 
 
@@ -31,6 +32,11 @@ class ELBO(Objective):
         For a mixture posterior: the mean of its components' KLs, which is larger than the KL of
         the mixture (so it is a bound still), as in MoPoE; or the density of the mixture at draws
         of each component (stratified), the ELBO of MMVAE.
+    subsets : Subsets, default=None
+        What the mixture is in training, if not the model's own: a sample of many subsets.
+    n_drawn : int, default=None
+        Of a mixture, how many components of each row z is drawn from: a stratified sample by
+        their weights, which changes no mean. None is all; KLs in closed form are those of all.
 
     References
     ----------
@@ -53,12 +59,20 @@ class ELBO(Objective):
         likelihood_weights: Sequence[float] | None = None,
         gradient: str = "standard",
         mixture: str = "components",
+        subsets: Subsets | None = None,
+        n_drawn: int | None = None,
     ) -> None:
         super().__init__(
             beta, n_samples, free_bits=free_bits, likelihood_weights=likelihood_weights
         )
         self.gradient = gradient
+        if n_drawn is not None and mixture == "density":
+            raise ValueError(
+                "mixture='density' judges draws of all components: leave n_drawn None."
+            )
         self.mixture = mixture
+        self.subsets = subsets
+        self.n_drawn = n_drawn
 
     @property
     def is_bound(self) -> bool:
@@ -67,13 +81,18 @@ class ELBO(Objective):
     def forward(
         self, model: MultimodalVAE, batch: Batch, noise: RowNoise, kl_weight: float = 1.0
     ) -> Tensor:
-        posterior = model.posterior(batch, noise=noise)
-        z = posterior.rsample(self.n_samples, noise.fold("latent"))
+        subsets = model.subsets if self.subsets is None else self.subsets
+        membership, log_weights = subsets.within(batch.observed, noise)
+        posterior = model.posterior(batch, membership, log_weights)
+        drawn = posterior if self.n_drawn is None else posterior.thin(self.n_drawn, noise)
+        z = drawn.rsample(self.n_samples, noise.fold("latent"))
         fit = self._fit(model, z, batch).sum(-1).mean(0)
+        charged = drawn
         if self.gradient == "standard" and self.mixture == "components":
-            kl = posterior.kl(z)
+            charged = posterior if posterior.has_kl else drawn
+            kl = charged.kl(z)
         else:
-            judged = posterior.detach() if self.gradient == "stl" else posterior
+            judged = drawn.detach() if self.gradient == "stl" else drawn
             kl = -judged.log_ratio(z, of_component=self.mixture == "components").mean(0)
-        value = posterior.average(fit - self._cost(kl, kl_weight))
+        value = drawn.average(fit) - charged.average(self._cost(kl, kl_weight))
         return value * batch.observed.any(-1)

@@ -144,12 +144,17 @@ class SubsetPosterior:
         ratio = self.prior.log_prob(self.shared(z)) - log_prob(z)
         return ratio if self.private is None else ratio + self.private.log_ratio(z)
 
+    @property
+    def has_kl(self) -> bool:
+        """Whether :meth:`kl` is in closed form."""
+        return self.family.has_prior_kl and self.prior.is_natural
+
     def kl(self, z: Tensor) -> Tensor:
         """KL(q_s || prior) of each subset: (S, N) nats.
 
         In closed form where there is one, else averaged over the draws z.
         """
-        if self.family.has_prior_kl and self.prior.is_natural:
+        if self.has_kl:
             value = self.family.kl(self.params, self.family.at(self.prior.natural()))
         else:
             value = (self.component_log_prob(z) - self.prior.log_prob(self.shared(z))).mean(0)
