@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from .data.batch import Batch
-from .data.rows import Rows
+from .data.rows import Held, Rows
+from .distributed import Team
 from .model import MultimodalVAE
 from .nn.networks import Networks
 from .objectives import Objective
@@ -170,10 +171,11 @@ def train(
     run = Run(list(before.history), before.step, before.optimizer)
     parameters = _learned(model, objective)
     optimizer = _optimizer(model, parameters, plan, run)
-    keeper = None if validation is None else _Keeper(model, objective, validation, plan)
     n_rows = len(data)
     n_epochs, n_batch = plan.n_epochs(n_rows), plan.n_batch(n_rows)
     n_steps = n_epochs * -(-n_rows // n_batch)
+    team = _gather_team(model, data, plan)
+    keeper = None if validation is None else _Keeper(model, objective, validation, plan, team)
     first_step, total_weight = run.step, data.total_weight().item()
     try:
         for epoch in range(len(run.history) + 1, len(run.history) + n_epochs + 1):
@@ -183,15 +185,17 @@ def train(
             total = torch.zeros((), dtype=torch.float64, device=data.weights.device)
             steepest = 0.0
             shuffle = torch.Generator().manual_seed(derive_seed(plan.seed, epoch))
-            for batch, keys, weights in data.shuffled(n_batch, shuffle):
+            for rows in data.deal(n_batch, shuffle):
+                batch, keys, weights = data[team.share(rows)]
                 rate = plan.rate((run.step - first_step) / n_steps)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group["share"]
                 noise = RowNoise(plan.seed, keys).fold(run.step)
                 weighted = (weights * objective(model, batch, noise, kl_weight)).sum()
-                loss = -weighted / weights.sum()
+                loss = -weighted / data.total_weight(rows)
                 optimizer.zero_grad()
                 loss.backward()
+                team.add_gradients(parameters, loss.detach())
                 gradients = [p.grad for p in parameters if p.grad is not None]
                 norm = nn.utils.get_total_norm(gradients, foreach=True)
                 if not math.isfinite((norm + loss.detach()).item()):
@@ -201,6 +205,7 @@ def train(
                 run.step += 1
                 total += weighted.detach()
                 steepest = max(steepest, norm.item())
+            team.add([total])
             record = {
                 "epoch": epoch,
                 "loss": -total.item() / total_weight,
@@ -213,17 +218,44 @@ def train(
             record["seconds"] = time.perf_counter() - began
             run.history.append(record)
             last = epoch == len(before.history) + n_epochs
-            if plan.verbose and (last or (epoch - 1) % plan.verbose == 0):
+            if plan.verbose and team.rank == 0 and (last or (epoch - 1) % plan.verbose == 0):
                 _print(record, len(before.history) + n_epochs)
-            if (after_epoch is not None and after_epoch(record)) or enough:
+            asked = after_epoch is not None and after_epoch(record)
+            if team.any(asked, total.device) or enough:
                 break
     except KeyboardInterrupt:
+        if team.size > 1:  # the others wait for this process: all have to end
+            raise
         run.interrupted = True
     model.eval()
     if keeper is not None:
         keeper.restore()
     run.optimizer = optimizer.state_dict()
     return run
+
+
+def _gather_team(model: MultimodalVAE, data: Rows, plan: Plan) -> Team:
+    """Make sure that all processes are about to do the same."""
+    team, device = Team(), data.weights.device
+    n_rows = len(data)
+    fewest = n_rows // -(-n_rows // plan.n_batch(n_rows))
+    if fewest < team.size:
+        raise ValueError(
+            f"batch_size={plan.batch_size} deals out {n_rows} rows in batches of {fewest}, fewer "
+            f"than the {team.size} processes that train together. Take a larger batch_size, or "
+            "fewer processes."
+        )
+    team.check_same(
+        device,
+        numbers_of_rows=n_rows,
+        numbers_of_parameters=sum(p.numel() for p in model.parameters()),
+        numbers_of_epochs=plan.n_epochs(n_rows),
+        batch_sizes=plan.n_batch(n_rows),
+        seeds=plan.seed,
+        data=int(data.keys().sum()) if isinstance(data.table, Held) else 0,
+    )
+    team.follow_first(p.detach() for p in model.parameters())
+    return team
 
 
 def _learned(model: MultimodalVAE, objective: Objective) -> list[nn.Parameter]:
@@ -298,19 +330,26 @@ def _optimizer(
 class _Keeper:
     """Watches the objective on validation rows and keeps the best weights."""
 
-    def __init__(self, model: MultimodalVAE, objective: Objective, rows: Rows, plan: Plan) -> None:
+    def __init__(
+        self, model: MultimodalVAE, objective: Objective, rows: Rows, plan: Plan, team: Team
+    ) -> None:
         self.model, self.objective, self.rows, self.plan = model, objective, rows, plan
+        self.team = team
         self.total_weight = rows.total_weight().item()
         self.best, self.weights, self.waited = -math.inf, _copy(model), 0
 
     @torch.no_grad()
     def look(self, record: Record) -> bool:
         """Score the model, note the score, and say whether waiting longer is of no use."""
-        total = 0.0
-        for batch, keys, weights in self.rows.in_order(_WATCHED):
+        total = torch.zeros((), dtype=torch.float64, device=self.rows.weights.device)
+        for rows in self.rows.deal(_WATCHED * self.team.size):
+            if not len(mine := self.team.share(rows)):
+                continue
+            batch, keys, weights = self.rows[mine]
             noise = RowNoise(self.plan.seed, keys).fold("validation")
-            total += (weights * self.objective(self.model, batch, noise)).sum().item()
-        record["validation"] = score = total / self.total_weight
+            total += (weights * self.objective(self.model, batch, noise)).sum()
+        self.team.add([total])
+        record["validation"] = score = total.item() / self.total_weight
         self.waited = 0 if score > self.best + self.plan.tol else self.waited + 1
         if score > self.best:
             self.best, self.weights = score, _copy(self.model)

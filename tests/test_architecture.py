@@ -15,7 +15,7 @@ FLOORS = [
     ["strategies"],
     ["model"],
     ["objectives", "metrics"],
-    ["training", "drawing"],
+    ["training", "drawing", "distributed"],
     ["acquisition", "io"],
     ["estimators", "preprocessing", "datasets", "model_selection"],
     ["scorers", "imputation", "evaluation"],

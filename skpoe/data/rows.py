@@ -126,22 +126,20 @@ class Rows:
         """Hash the observed values of each row: int64 (N,)."""
         if isinstance(self.table, Held):
             return self.table.keys if self.index is None else self.table.keys[self.index]
-        return torch.cat([keys for _, keys, _ in self.in_order(_HASHED)])
+        return torch.cat([self[rows][1] for rows in self.deal(_HASHED)])
 
-    def total_weight(self) -> Tensor:
-        """Sum of the weights."""
-        return (self.weights if self.index is None else self.weights[self.index]).sum()
+    def total_weight(self, rows: Tensor | None = None) -> Tensor:
+        """Sum of the weights of some rows, or of all."""
+        weights = self.weights if self.index is None else self.weights[self.index]
+        return (weights if rows is None else weights[rows]).sum()
 
-    def shuffled(
-        self, size: int, generator: torch.Generator
-    ) -> Iterator[tuple[Batch, Tensor, Tensor]]:
-        """Visit every row once in random order, in batches of nearly equal size."""
-        return self._visit(torch.randperm(len(self), generator=generator), size)
+    def deal(self, size: int, generator: torch.Generator | None = None) -> Sequence[Tensor]:
+        """Deal out the numbers of all rows in batches of nearly equal size.
 
-    def in_order(self, size: int) -> Iterator[tuple[Batch, Tensor, Tensor]]:
-        """Visit every row once, in batches of nearly equal size."""
-        return self._visit(torch.arange(len(self)), size)
-
-    def _visit(self, order: Tensor, size: int) -> Iterator[tuple[Batch, Tensor, Tensor]]:
-        for rows in order.to(self.weights.device).tensor_split(-(-len(self) // size)):
-            yield self[rows]
+        In random order if there is a generator.
+        """
+        n_rows = len(self)
+        order = torch.arange(n_rows)
+        if generator is not None:
+            order = torch.randperm(n_rows, generator=generator)
+        return order.to(self.weights.device).tensor_split(-(-n_rows // size))

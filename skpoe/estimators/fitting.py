@@ -17,6 +17,7 @@ from torch import nn
 
 from ..data.layout import Layout
 from ..data.source import Source
+from ..distributed import Team
 from ..likelihoods import Likelihood
 from ..model import MultimodalVAE
 from ..objectives import Objective
@@ -74,7 +75,8 @@ class Fitting:
                 model, objective = copy.deepcopy((estimator.model_, estimator._objective))
                 seed, self.auto = estimator._seed, dict(estimator.auto_)
             else:
-                seed = draw_seed(estimator.random_state)
+                device = find_device(estimator.device)
+                seed = Team().first(draw_seed(estimator.random_state), device)
             learned, watched = self._split(len(source), seed)
             split, start = None if watched is None else (learned, watched), None
             if not self.goes_on:
