@@ -15,7 +15,7 @@ FLOORS = [
     ["strategies"],
     ["model"],
     ["objectives", "metrics"],
-    ["training", "drawing"],
+    ["training", "stopping", "drawing"],
     ["acquisition", "io"],
     ["estimators", "preprocessing", "datasets", "model_selection"],
     ["scorers", "imputation", "evaluation"],
