@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ import torch
 
 from ..data.rows import Rows
 from ..data.source import Source
-from ..random import derive_seed
+from ..random import derive_seed, lend_global_generator
 from ..training import Plan, Run, train
 from .checkpoints import Checkpoint
 from .reading import hold
@@ -52,7 +52,7 @@ class Course:
         """Carry a state to the end; it is changed in place."""
         if self.checkpoint is not None:
             self.checkpoint.begin(state)
-        with self._lend_global_generator():
+        with lend_global_generator(0) if self._lends else nullcontext():
             if state.stage == "rehearsal":
                 self._rehearse(state)
             rows = hold(self.source, self.weight, state.model)
@@ -115,14 +115,6 @@ class Course:
     def _lends(self) -> bool:
         """Whether users' networks may draw from torch's own generator, as dropout does."""
         return self.estimator.encoder is not None or self.estimator.decoder is not None
-
-    @contextmanager
-    def _lend_global_generator(self) -> Iterator[None]:
-        if not self._lends:
-            yield
-            return
-        with torch.random.fork_rng(devices=[]):
-            yield
 
     def _seed_global_generator(self, state: State) -> None:
         """Let what is drawn in an epoch follow from what was done before, as all other noise."""
