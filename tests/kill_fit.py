@@ -36,20 +36,20 @@ def dropping(n_in, n_out):
 
 SMALL = {"hidden_layer_sizes": (16,), "latent_dim": 2, "random_state": 0, "n_threads": 1}
 CASES = {
-    "with a rehearsal": lambda: skpoe.PoEVAE(**SMALL, max_iter=12),
+    "with a rehearsal": lambda: skpoe.PoEVAE(**SMALL, max_iter=6),
     "with early stopping": lambda: skpoe.MVAE(
-        **SMALL, max_iter=40, early_stopping=True, learning_rate="constant", n_iter_no_change=5
+        **SMALL, max_iter=25, early_stopping=True, learning_rate="constant", n_iter_no_change=5
     ),
-    "with dropout": lambda: skpoe.MoPoE(**SMALL, max_iter=15, encoder=dropping),
-    "every third epoch": lambda: skpoe.MIWAE(**SMALL, max_iter=15, checkpoint_every=3),
-    "from held-out rows": lambda: skpoe.PoEVAE(**SMALL, max_iter=15, early_stopping=True),
+    "with dropout": lambda: skpoe.MoPoE(**SMALL, max_iter=10, encoder=dropping),
+    "every third epoch": lambda: skpoe.MIWAE(**SMALL, max_iter=10, checkpoint_every=3),
+    "from held-out rows": lambda: skpoe.PoEVAE(**SMALL, max_iter=10, early_stopping=True),
 }
 
 
 def data():
     rng = np.random.default_rng(0)
-    z = rng.normal(size=(120, 1))
-    X = [z + 0.3 * rng.normal(size=(120, width)) for width in (5, 3)]
+    z = rng.normal(size=(60, 1))
+    X = [z + 0.3 * rng.normal(size=(60, width)) for width in (5, 3)]
     X[1][::4] = np.nan
     return X
 

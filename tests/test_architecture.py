@@ -9,7 +9,7 @@ import skpoe
 
 PACKAGE = Path(skpoe.__file__).parent
 FLOORS = [
-    ["distributions", "random", "subsets", "threads", "nn", "_compat"],
+    ["distributions", "random", "subsets", "threads", "compiler", "nn", "_compat"],
     ["data", "likelihoods", "posteriors", "priors"],
     ["factor_analysis", "private"],
     ["strategies"],

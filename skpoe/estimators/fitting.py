@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
+from ..compiler import import_compiler
 from ..data.layout import Layout
 from ..data.source import Source
 from ..likelihoods import Likelihood
@@ -62,6 +63,7 @@ class Fitting:
 
     def run(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Read, compose or go on, train, and leave fitted attributes on the estimator."""
+        import_compiler()
         estimator = self.estimator
         source, layout, likelihoods, weight = read_rows(
             estimator,
