@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from small import KINDS, VAES, small
-from test_fitting import QUICK, assert_same_model, data
+from test_fitting import QUICK, Exploding, assert_same_model, data
 from torch import nn
 
 import skpoe
@@ -191,6 +192,24 @@ def test_a_fit_at_its_end_is_not_trained_again(path, untrained, monkeypatch):
     monkeypatch.setattr("skpoe.estimators.course.train", None)
     assert_same_fit(small(PoEVAE, **make, resume=True).fit(X), whole)
     assert path.read_bytes() == before
+
+
+def test_a_fit_that_diverges_after_it_was_cut(cut, path):
+    X, make = data(), {**SHORT, "max_iter": 50, "learning_rate": "constant"}
+    make |= {"learning_rate_init": 0.02, "decoder": [None, Exploding], "checkpoint": path}
+    warns = pytest.warns(ConvergenceWarning, match="diverged; .* not finite in epoch 7")
+    Exploding.after, Exploding.passes = 10**6, 0
+    small(MVAE, **{**make, "max_iter": 1, "checkpoint": None}).fit(X)
+    Exploding.after, Exploding.passes = 6 * Exploding.passes, 0
+    with warns:
+        whole = small(MVAE, **make).fit(X)
+    Exploding.passes = 0
+    cut(5, small(MVAE, **make), X)
+    with warns:
+        est = small(MVAE, **make, resume=True).fit(X)
+    assert_same_fit(est, whole)
+    with warns:  # at its end, it says so again
+        assert_same_fit(small(MVAE, **make, resume=True).fit(X), whole)
 
 
 def moved(X):

@@ -165,9 +165,9 @@ class Checkpoint:
             state.begun = {name: value.to(device) for name, value in begun.items()}
         if state.stage == "rehearsal":
             _check_weights(section["fresh"], own, "start of training")
-            state.fresh, state.held = section["fresh"], section["held"]
-            if not _are_rows(state.held, self.n_rows) or state.begun is None:
+            if not _are_rows(section["held"], self.n_rows) or state.begun is None:
                 raise FileFormatError("its rehearsal holds out no rows")
+            state.fresh, state.held = section["fresh"], section["held"].to(device)
         elif state.stage not in ("training", "finished"):
             raise FileFormatError(f"it is in no stage of a fit: {state.stage[:40]!r}")
         return state

@@ -66,7 +66,8 @@ class Course:
     def _rehearse(self, state: State) -> None:
         """Train without some rows, to find on them how much of the start to keep."""
         rows = hold(self.source, self.weight, state.model)
-        held, is_kept = cast("torch.Tensor", state.held), torch.ones(len(rows), dtype=torch.bool)
+        held = cast("torch.Tensor", state.held)
+        is_kept = torch.ones(len(rows), dtype=torch.bool, device=held.device)
         is_kept[held] = False
         kept = rows.take(is_kept.nonzero()[:, 0])
         run = self._train(state, kept, None, dataclasses.replace(self.plan, verbose=0))
