@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, distributed, nn
+
+from .data.rows import Held, Rows
 
 
 class Team:
@@ -65,12 +67,6 @@ class Team:
         distributed.broadcast(said, 0)
         return int(said)
 
-    def follow_first(self, tensors: Iterable[Tensor]) -> None:
-        """Overwrite tensors with those of the first process."""
-        if self.size > 1:
-            for tensor in tensors:
-                distributed.broadcast(tensor, 0)
-
     def check_same(self, device: torch.device, **numbers: int) -> None:
         """Raise ValueError, in every process, where they have not the same numbers."""
         if self.size == 1:
@@ -78,11 +74,52 @@ class Team:
         mine = torch.tensor(list(numbers.values()), device=device)
         everyone = [torch.empty_like(mine) for _ in range(self.size)]
         distributed.all_gather(everyone, mine)
-        for at, (what, number) in enumerate(numbers.items()):
+        for at, what in enumerate(numbers):
             said = [int(theirs[at]) for theirs in everyone]
             if len(set(said)) > 1:
                 raise ValueError(
-                    f"Processes that train together need the same data and parameters, but their "
-                    f"{what.replace('_', ' ')} are {said} by rank; it is {number} in this one, "
-                    f"rank {self.rank}. Pass the same X, parameters and random_state everywhere."
+                    "Processes that train together need the same data and parameters, but their "
+                    f"{what} is {said} by rank. Pass the same X, parameters and random_state "
+                    "everywhere."
                 )
+
+
+def gather(model: nn.Module, data: Rows, n_batch: int, **same: int) -> Team:
+    """Make sure that all processes are about to train the same model on the same rows.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Gets the parameters that the first process has.
+    data : Rows
+    n_batch : int
+        Largest number of rows in a batch.
+    **same : int
+        What else must be the same.
+
+    Raises
+    ------
+    ValueError
+        In every process, when it is not, or when a batch has not a row for each.
+    """
+    team, n_rows = Team(), len(data)
+    if team.size == 1:
+        return team
+    fewest = n_rows // -(-n_rows // n_batch)
+    if fewest < team.size:
+        raise ValueError(
+            f"batch_size={n_batch} deals out {n_rows} rows in batches of {fewest}, fewer than the "
+            f"{team.size} processes that train together. Take a larger batch_size, or fewer "
+            "processes."
+        )
+    team.check_same(
+        data.weights.device,
+        n_rows=n_rows,
+        n_parameters=sum(p.numel() for p in model.parameters()),
+        batch_size=n_batch,
+        values=int(data.keys().sum()) if isinstance(data.table, Held) else 0,
+        **same,
+    )
+    for parameter in model.parameters():
+        distributed.broadcast(parameter.detach(), 0)
+    return team

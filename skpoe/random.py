@@ -8,9 +8,11 @@ batch, subset of rows or thread, and different rows get independent ones.
 from __future__ import annotations
 
 import math
+import threading
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -19,6 +21,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _ROUNDS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 _ZERO = 0x5BD1E995
 _ROWS_AT_A_TIME = 512
+_lock = threading.RLock()
 
 
 def _signed(value: int) -> int:
@@ -52,6 +55,17 @@ def _mix_int(x: int) -> int:
 def derive_seed(seed: int, label: int) -> int:
     """Make a seed for one of many purposes, for generators that are consumed."""
     return _mix_int(_mix_int(seed + 1) ^ (label + 1)) >> 1
+
+
+@contextmanager
+def lend_global_generator(seed: int) -> Iterator[None]:
+    """Seed torch's own generator inside the block, for networks that draw from it.
+
+    It is then as it was before. Threads take turns, for all draw from the same.
+    """
+    with _lock, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def hash_weights(n: int, stream: int = 0, device: torch.device | None = None) -> Tensor:

@@ -7,19 +7,20 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .data.batch import Batch
-from .data.rows import Held, Rows
-from .distributed import Team
+from .data.rows import Rows
+from .distributed import Team, gather
 from .model import MultimodalVAE
 from .nn.networks import Networks
 from .objectives import Objective
 from .random import RowNoise, derive_seed
+from .stopping import Best, Keeper
 
 _AUTO_VISITS = 200_000
 _AUTO_FEWEST_EPOCHS, _AUTO_MOST_EPOCHS = 20, 200
@@ -30,8 +31,6 @@ _WARM = 0.1
 # of the learning rate, for what started at a factor analysis: networks, and noise, which has far
 # to go where a feature is nearly constant
 _STARTED_SHARE, _NOISE_SHARE = 1 / 3, 3.0
-# validation rows that are scored at a time
-_WATCHED = 256
 
 Record = dict[str, float]
 
@@ -104,7 +103,7 @@ class Plan:
 
 @dataclass
 class Run:
-    """What a training run has done, and what it needs to go on.
+    """What a training run has done, and what it needs to go on, after any epoch.
 
     Parameters
     ----------
@@ -117,13 +116,27 @@ class Run:
     optimizer : dict, default=None
         State of the optimiser.
     interrupted : bool
-        Whether the last call ended by a keyboard interrupt.
+        Whether the call ended by a keyboard interrupt.
+    diverged : str
+        What was said of a loss that was not finite and ended the call; "" when none was.
+    began : tuple of two int
+        Epochs and steps before the call.
+    best : Best, default=None
+        The best weights of the call.
     """
 
     history: list[Record] = field(default_factory=list)
     step: int = 0
     optimizer: dict[str, Any] | None = None
     interrupted: bool = False
+    diverged: str = ""
+    began: tuple[int, int] = (0, 0)
+    best: Best | None = None
+
+    def again(self) -> Run:
+        """Give a run for another call, that has this one behind it."""
+        began = len(self.history), self.step
+        return Run(list(self.history), self.step, self.optimizer, began=began)
 
 
 @torch.enable_grad()
@@ -136,7 +149,7 @@ def train(
     *,
     validation: Rows | None = None,
     run: Run | None = None,
-    after_epoch: Callable[[Record], bool] | None = None,
+    after_epoch: Callable[[Run], bool] | None = None,
 ) -> Run:
     """Maximise an objective over rows.
 
@@ -153,109 +166,129 @@ def train(
         Watched after each epoch, always with the same noise; the weights end as they were when
         the objective was best here.
     run : Run, default=None
-        What was done before; training goes on as if it had not stopped.
+        What was done before; training goes on as if it had not stopped. What ``after_epoch`` was
+        given in a call that was cut short is carried to its end; ``run.again()`` is another call,
+        for as many epochs more.
     after_epoch : callable, default=None
-        Takes the record of an epoch and says whether to stop.
+        Takes the run as it is after an epoch and says whether to stop.
 
     Returns
     -------
     run : Run
-        A keyboard interrupt ends training early and leaves the model usable.
+        A keyboard interrupt ends training early and leaves the model usable. So does a loss that
+        is not finite, if training had come forward before: the weights are then the best that it
+        had.
 
     Raises
     ------
     FloatingPointError
-        When the loss or its gradient is not finite. The weights are those before the bad step.
+        When the loss or its gradient is not finite before any epoch was better than the first.
     """
-    before = Run() if run is None else run
-    run = Run(list(before.history), before.step, before.optimizer)
+    run = Run() if run is None else replace(run, history=list(run.history))
     parameters = _learned(model, objective)
     optimizer = _optimizer(model, parameters, plan, run)
-    n_rows = len(data)
-    n_epochs, n_batch = plan.n_epochs(n_rows), plan.n_batch(n_rows)
-    n_steps = n_epochs * -(-n_rows // n_batch)
-    team = _gather_team(model, data, plan)
-    keeper = None if validation is None else _Keeper(model, objective, validation, plan, team)
-    first_step, total_weight = run.step, data.total_weight().item()
+    n_epochs, n_batch = plan.n_epochs(len(data)), plan.n_batch(len(data))
+    team = gather(model, data, n_batch, n_epochs=n_epochs, seed=plan.seed, step=run.step)
+    keeper = Keeper(
+        model,
+        objective,
+        validation,
+        seed=plan.seed,
+        tol=plan.tol,
+        # a cycle is planned for its whole length: cut short, it never reaches the small rates
+        patience=plan.n_iter_no_change if plan.learning_rate == "constant" else None,
+        epoch=run.began[0],
+        best=run.best,
+        team=team,
+    )
+    run.best = keeper.best
+    last = run.began[0] + n_epochs
     try:
-        for epoch in range(len(run.history) + 1, len(run.history) + n_epochs + 1):
+        for epoch in range(len(run.history) + 1, last + 1):
+            if keeper.is_done:
+                break
             began = time.perf_counter()
-            model.train()
-            kl_weight = min(1.0, epoch / plan.kl_warmup) if plan.kl_warmup else 1.0
-            total = torch.zeros((), dtype=torch.float64, device=data.weights.device)
-            steepest = 0.0
-            shuffle = torch.Generator().manual_seed(derive_seed(plan.seed, epoch))
-            for rows in data.deal(n_batch, shuffle):
-                batch, keys, weights = data[team.share(rows)]
-                rate = plan.rate((run.step - first_step) / n_steps)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate * group["share"]
-                noise = RowNoise(plan.seed, keys).fold(run.step)
-                weighted = (weights * objective(model, batch, noise, kl_weight)).sum()
-                loss = -weighted / data.total_weight(rows)
-                optimizer.zero_grad()
-                loss.backward()
-                team.add_gradients(parameters, loss.detach())
-                gradients = [p.grad for p in parameters if p.grad is not None]
-                norm = nn.utils.get_total_norm(gradients, foreach=True)
-                if not math.isfinite((norm + loss.detach()).item()):
-                    raise FloatingPointError(_diverged(model, batch, noise, epoch, rate, names))
-                nn.utils.clip_grads_with_norm_(parameters, _CLIP, norm, foreach=True)
-                optimizer.step()
-                run.step += 1
-                total += weighted.detach()
-                steepest = max(steepest, norm.item())
-            team.add([total])
-            record = {
-                "epoch": epoch,
-                "loss": -total.item() / total_weight,
-                "kl_weight": kl_weight,
-                "learning_rate": rate,
-                "gradient_norm": steepest,
-            }
-            model.eval()
-            enough = keeper is not None and keeper.look(record)
+            try:
+                record = _visit(model, objective, data, plan, names, run, optimizer, epoch, team)
+            except FloatingPointError as error:
+                if not keeper.has_gained:
+                    raise
+                run.diverged = str(error)
+                break
+            keeper.look(record)
             record["seconds"] = time.perf_counter() - began
             run.history.append(record)
-            last = epoch == len(before.history) + n_epochs
-            if plan.verbose and team.rank == 0 and (last or (epoch - 1) % plan.verbose == 0):
-                _print(record, len(before.history) + n_epochs)
-            asked = after_epoch is not None and after_epoch(record)
-            if team.any(asked, total.device) or enough:
+            run.optimizer = optimizer.state_dict()
+            if (
+                plan.verbose
+                and team.rank == 0
+                and (epoch == last or (epoch - 1) % plan.verbose == 0)
+            ):
+                _print(record, last)
+            asked = after_epoch is not None and after_epoch(run)
+            if team.any(asked, data.weights.device):
                 break
     except KeyboardInterrupt:
         if team.size > 1:  # the others wait for this process: all have to end
             raise
         run.interrupted = True
     model.eval()
-    if keeper is not None:
+    if validation is not None or run.diverged:
         keeper.restore()
-    run.optimizer = optimizer.state_dict()
+    # after a divergence its moments are of no use
+    run.optimizer = None if run.diverged else optimizer.state_dict()
     return run
 
 
-def _gather_team(model: MultimodalVAE, data: Rows, plan: Plan) -> Team:
-    """Make sure that all processes are about to do the same."""
-    team, device = Team(), data.weights.device
-    n_rows = len(data)
-    fewest = n_rows // -(-n_rows // plan.n_batch(n_rows))
-    if fewest < team.size:
-        raise ValueError(
-            f"batch_size={plan.batch_size} deals out {n_rows} rows in batches of {fewest}, fewer "
-            f"than the {team.size} processes that train together. Take a larger batch_size, or "
-            "fewer processes."
-        )
-    team.check_same(
-        device,
-        numbers_of_rows=n_rows,
-        numbers_of_parameters=sum(p.numel() for p in model.parameters()),
-        numbers_of_epochs=plan.n_epochs(n_rows),
-        batch_sizes=plan.n_batch(n_rows),
-        seeds=plan.seed,
-        data=int(data.keys().sum()) if isinstance(data.table, Held) else 0,
-    )
-    team.follow_first(p.detach() for p in model.parameters())
-    return team
+def _visit(
+    model: MultimodalVAE,
+    objective: Objective,
+    data: Rows,
+    plan: Plan,
+    names: Sequence[str],
+    run: Run,
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+    team: Team,
+) -> Record:
+    """Train for an epoch, and say how it went."""
+    model.train()
+    n_batch = plan.n_batch(len(data))
+    n_steps = plan.n_epochs(len(data)) * -(-len(data) // n_batch)
+    kl_weight = min(1.0, epoch / plan.kl_warmup) if plan.kl_warmup else 1.0
+    total = torch.zeros((), dtype=torch.float64, device=data.weights.device)
+    steepest = 0.0
+    parameters = _learned(model, objective)
+    shuffle = torch.Generator().manual_seed(derive_seed(plan.seed, epoch))
+    for rows in data.deal(n_batch, shuffle):
+        batch, keys, weights = data[team.share(rows)]
+        rate = plan.rate((run.step - run.began[1]) / n_steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["share"]
+        noise = RowNoise(plan.seed, keys).fold(run.step)
+        weighted = (weights * objective(model, batch, noise, kl_weight)).sum()
+        loss = -weighted / data.total_weight(rows)
+        optimizer.zero_grad()
+        loss.backward()
+        team.add_gradients(parameters, loss.detach())
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients, foreach=True)
+        if not math.isfinite((norm + loss.detach()).item()):
+            raise FloatingPointError(_diverged(model, batch, noise, epoch, rate, names))
+        nn.utils.clip_grads_with_norm_(parameters, _CLIP, norm, foreach=True)
+        optimizer.step()
+        run.step += 1
+        total += weighted.detach()
+        steepest = max(steepest, norm.item())
+    model.eval()
+    team.add([total])
+    return {
+        "epoch": epoch,
+        "loss": -total.item() / data.total_weight().item(),
+        "kl_weight": kl_weight,
+        "learning_rate": rate,
+        "gradient_norm": steepest,
+    }
 
 
 def _learned(model: MultimodalVAE, objective: Objective) -> list[nn.Parameter]:
@@ -325,44 +358,6 @@ def _optimizer(
         for group, now in zip(optimizer.param_groups, groups, strict=True):
             group["weight_decay"] = now["weight_decay"]
     return optimizer
-
-
-class _Keeper:
-    """Watches the objective on validation rows and keeps the best weights."""
-
-    def __init__(
-        self, model: MultimodalVAE, objective: Objective, rows: Rows, plan: Plan, team: Team
-    ) -> None:
-        self.model, self.objective, self.rows, self.plan = model, objective, rows, plan
-        self.team = team
-        self.total_weight = rows.total_weight().item()
-        self.best, self.weights, self.waited = -math.inf, _copy(model), 0
-
-    @torch.no_grad()
-    def look(self, record: Record) -> bool:
-        """Score the model, note the score, and say whether waiting longer is of no use."""
-        total = torch.zeros((), dtype=torch.float64, device=self.rows.weights.device)
-        for rows in self.rows.deal(_WATCHED * self.team.size):
-            if not len(mine := self.team.share(rows)):
-                continue
-            batch, keys, weights = self.rows[mine]
-            noise = RowNoise(self.plan.seed, keys).fold("validation")
-            total += (weights * self.objective(self.model, batch, noise)).sum()
-        self.team.add([total])
-        record["validation"] = score = total.item() / self.total_weight
-        self.waited = 0 if score > self.best + self.plan.tol else self.waited + 1
-        if score > self.best:
-            self.best, self.weights = score, _copy(self.model)
-        # a cycle is planned for its whole length: cut short, it never reaches the small rates
-        return self.plan.learning_rate == "constant" and self.waited >= self.plan.n_iter_no_change
-
-    def restore(self) -> None:
-        """Put the best weights back."""
-        self.model.load_state_dict(self.weights)
-
-
-def _copy(model: MultimodalVAE) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
 def _print(record: Record, n_epochs: int) -> None:

@@ -7,6 +7,7 @@ it again (``--first NUMBER --n 1``).
 
 import argparse
 import collections
+import contextlib
 import copy
 import json
 import random
@@ -17,6 +18,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -36,7 +38,7 @@ TAGS = (
 
 
 def seeds(folder):
-    """Small files of three kinds: exact, with an optimiser, of mixed columns."""
+    """Small files of four kinds: exact, with an optimiser, of mixed columns, a checkpoint."""
     rng = np.random.default_rng(0)
     X = [rng.normal(size=(12, 2)), rng.normal(size=(12, 1))]
     frame = pd.DataFrame(
@@ -58,12 +60,16 @@ def seeds(folder):
     for number, (est, X) in enumerate(made):
         path = est.fit(X).save(folder / f"seed{number}.skpoe")
         files.append((path.read_bytes(), *read(path), X))
-    return files
+    path = folder / "checkpoint.skpoe"
+    with mock.patch("skpoe.estimators.course.train", side_effect=ZeroDivisionError):
+        with contextlib.suppress(ZeroDivisionError):
+            skpoe.PoEVAE(**plain, checkpoint=path).fit(made[1][1])
+    return [*files, (path.read_bytes(), *read(path), made[1][1])]
 
 
 def mutate(rng, files):
     """One mutated file, and what its seed was fitted on."""
-    data, document, tensors, X = rng.choices(files, [4, 3, 2])[0]
+    data, document, tensors, X = rng.choices(files, [4, 3, 2, 1])[0]
     kind = rng.choice([raw, raw, header, header, said, said, said, numbers])
     if kind is raw:
         return raw(rng, data, rng.choice(files)[0]), X
@@ -183,7 +189,9 @@ def said(rng, document, tensors):
     """Edit the document, and sign it."""
     for _ in range(rng.choice([1, 1, 1, 2, 5])):
         # all of it, or something inside a part
-        part = rng.choice([*document, *4 * ["parameters", "layout", "likelihoods", "kept"], None])
+        part = rng.choice(
+            [*document, *4 * ["parameters", "layout", "likelihoods", "kept"], "checkpoint", None]
+        )
         if part is None:
             new = vary(rng, document)
         else:

@@ -9,13 +9,13 @@ import skpoe
 
 PACKAGE = Path(skpoe.__file__).parent
 FLOORS = [
-    ["distributions", "random", "subsets", "threads", "nn", "_compat"],
+    ["distributions", "random", "subsets", "threads", "compiler", "nn", "_compat"],
     ["data", "likelihoods", "posteriors", "priors"],
     ["factor_analysis", "private"],
     ["strategies"],
     ["model"],
     ["objectives", "metrics"],
-    ["training", "drawing", "distributed"],
+    ["training", "stopping", "drawing", "distributed"],
     ["acquisition", "io"],
     ["estimators", "preprocessing", "datasets", "model_selection"],
     ["scorers", "imputation", "evaluation"],

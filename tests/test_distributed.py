@@ -50,7 +50,7 @@ def test_without_a_seed_they_agree_on_one(together):
 def test_other_data_in_one_of_them_is_an_error_in_all(tmp_path):
     done = launch(tmp_path / "fits", "other data")
     assert done.returncode
-    said = "their numbers of rows are [61, 60] by rank"
+    said = "their n_rows is [61, 60] by rank"
     assert done.stderr.count("ValueError: Processes that train together") >= 1
     assert said in done.stderr
 

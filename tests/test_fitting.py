@@ -206,6 +206,56 @@ def test_an_interrupt_leaves_a_usable_estimator(cls, after, epochs):
     assert not np.isnan(est.predict_missing(X)[1]).any()
 
 
+class Exploding(nn.Linear):
+    """Gives infinity from some forward pass on, in training."""
+
+    after = 0
+    passes = 0
+
+    def forward(self, z):
+        type(self).passes += self.training
+        out = super().forward(z)
+        return out * float("inf") if self.training and self.passes > self.after else out
+
+
+@every_kind
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_training_that_diverges_ends_with_the_best_weights_before(cls, early_stopping):
+    X = data()
+    make = {**QUICK, "learning_rate": "constant", "learning_rate_init": 0.02}
+    make["early_stopping"] = early_stopping
+
+    def fit(max_iter, after):
+        Exploding.after, Exploding.passes = after, 0
+        return small(cls, **make, max_iter=max_iter, decoder=[None, Exploding]).fit(X)
+
+    n_passes = Exploding.passes if fit(1, 10**6) else 0
+    message = "diverged; it ended with the best .* not finite in epoch 7, in .*Lower learning_rate"
+    with pytest.warns(ConvergenceWarning, match=message):
+        est = fit(50, 6 * n_passes)
+    assert est.n_iter_ == 6
+    # a loss is that of the weights that its epoch began with
+    best = (
+        int(np.argmax(est.validation_scores_)) + 1
+        if early_stopping
+        else np.argmin(est.loss_curve_)
+    )
+    assert best > 1
+    assert_same_model(est, fit(best, 10**6))
+    est.set_params(learning_rate_init=1e-4, warm_start=True, max_iter=2)
+    Exploding.after = 10**6
+    assert est.fit(X).n_iter_ == 8
+
+
+@every_kind
+def test_training_that_diverges_before_it_has_gained_fails(cls):
+    Exploding.after, Exploding.passes = 0, 0
+    est = small(cls, **QUICK, max_iter=50, decoder=[None, Exploding])
+    with pytest.raises(FloatingPointError, match="in epoch 1, in modality 'modality_1'"):
+        est.fit(data())
+    assert not hasattr(est, "model_")
+
+
 # it depends on the loss curve alone; bounds of few draws scatter, a start leaves little to fall
 @pytest.mark.parametrize("cls", [MVAE, MoPoE, SphericalVAE])
 def test_a_budget_that_is_too_small_is_told(cls):

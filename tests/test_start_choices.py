@@ -304,7 +304,7 @@ def test_a_call_that_fails_leaves_what_was_chosen_as_it_was(monkeypatch):
         raise FloatingPointError("not finite")
 
     with monkeypatch.context() as patch:
-        patch.setattr("skpoe.estimators.fitting.train", fails)
+        patch.setattr("skpoe.estimators.course.train", fails)
         with pytest.raises(FloatingPointError, match="not finite"):
             est.partial_fit(X)
     assert est.auto_ == before

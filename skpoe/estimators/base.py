@@ -9,10 +9,11 @@ from ..model import MultimodalVAE
 from ..objectives import Objective
 from ..training import Run, optimizer_state
 from .face import BaseMultimodal
-from .fitting import Fitting, all_or_nothing, fitted_attributes, recompose
+from .fitting import Fitting, all_or_nothing
 from .parameters import SharedParameters
 from .pieces import Pieces
 from .saving import FileFormatError, is_record, members
+from .state import State, recompose
 
 
 class BaseVAE(SharedParameters, CallbackSupportMixin, BaseMultimodal):
@@ -84,5 +85,5 @@ class BaseVAE(SharedParameters, CallbackSupportMixin, BaseMultimodal):
             raise FileFormatError("its history is none of a training run")
         optimizer = optimizer_state(model, objective, moments) if moments else None
         run = Run(kept["history"], kept["step"], optimizer, kept["interrupted"])
-        fitted = fitted_attributes(model, objective, layout, kept["seed"], run, kept["auto"])
-        vars(self).update(fitted)
+        state = State(model, objective, layout, kept["seed"], kept["auto"], run)
+        vars(self).update(state.fitted())

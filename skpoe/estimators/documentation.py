@@ -100,6 +100,16 @@ _PARAMETERS = {
         Smallest improvement of the score, nats per sample, that counts.""",
     "warm_start": """bool, {default}
         Whether ``fit`` goes on from the fitted model, for ``max_iter`` more epochs.""",
+    "checkpoint": """str, path-like or None, {default}
+        File that ``fit`` writes the state of training to, or a folder where each fit has a file of
+        its own, named by what it depends on. ``skpoe.load`` reads it as an estimator. A file there
+        is replaced. ``partial_fit`` writes none.""",
+    "checkpoint_every": """int, {default}
+        Epochs from one writing to the next.""",
+    "resume": """bool, {default}
+        Whether ``fit`` goes on from ``checkpoint``, if the file is there; on a CPU it ends with
+        the same bits as if it had not stopped. Data and parameters must be those that it was begun
+        with. A fit that had come to its end is not trained further.""",
     "dtype": """{"auto", "float32", "float64"}, {default}
         Precision of training. "auto" is float32, but float64 below 1,000 rows of float64 data,
         where it costs little. Predictions are made in the precision of X, or in this if

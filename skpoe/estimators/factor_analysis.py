@@ -30,12 +30,13 @@ from ..subsets import Subsets
 from ..threads import limit_threads
 from .documentation import documented
 from .face import BaseMultimodal
-from .fitting import draw_seed, find_device
+from .fitting import draw_seed
 from .likelihood_choice import refuse_levels
 from .parameters import SharedParameters
 from .reading import read_rows
 from .saving import check_arrays
 from .starting import hold_out, most_latent, powers_up_to, shrinkages_of
+from .state import find_device
 
 _SHARED = (
     "latent_dim",

@@ -13,8 +13,8 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from torch import nn
 
+from ..compiler import import_compiler
 from ..data.layout import Layout
 from ..data.source import Source
 from ..distributed import Team
@@ -23,11 +23,14 @@ from ..model import MultimodalVAE
 from ..objectives import Objective
 from ..random import derive_seed
 from ..threads import limit_threads
-from ..training import Plan, Record, Run, train
+from ..training import Plan, Run
+from .checkpoints import Checkpoint
+from .course import Course
 from .likelihood_choice import make_likelihoods
 from .pieces import Pieces
 from .reading import hold, n_distinct, read_rows
-from .starting import LinearStart, choose_latent_dim, deal, is_linear
+from .starting import LinearStart, choose_latent_dim, deal, is_linear, weights_of
+from .state import State, cast, copy_of, find_device
 
 # below so many rows, those held out for validation are worth more in training
 _AUTO_EARLY_STOPPING = 2000
@@ -61,6 +64,7 @@ class Fitting:
 
     def run(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Read, compose or go on, train, and leave fitted attributes on the estimator."""
+        import_compiler()
         estimator = self.estimator
         source, layout, likelihoods, weight = read_rows(
             estimator,
@@ -70,60 +74,86 @@ class Fitting:
             estimator._layout if self.goes_on else None,
         )
         with limit_threads(estimator.n_threads):
-            if self.goes_on:
-                # a copy: if training fails, the estimator keeps the model that it has
-                model, objective = copy.deepcopy((estimator.model_, estimator._objective))
-                seed, self.auto = estimator._seed, dict(estimator.auto_)
-            else:
-                device = find_device(estimator.device)
-                seed = Team().first(draw_seed(estimator.random_state), device)
-            learned, watched = self._split(len(source), seed)
-            split, start = None if watched is None else (learned, watched), None
-            if not self.goes_on:
-                model, objective = self._compose(source, weight, layout, likelihoods, split, seed)
-            if self.linear:
-                start = self._start(model, objective, source, weight, split, seed)
-            plan = self._plan(seed, len(learned), model.has_started)
-            rows = hold(source, weight, model)
+            checkpoint = self._checkpoint(source, weight, layout)
+            state = checkpoint.find() if checkpoint is not None and estimator.resume else None
+            if state is None:
+                state = self._begin(source, weight, layout, likelihoods)
+            self.auto = state.auto
+            learned, watched = self._split(len(source), state.seed)
+            plan = self._plan(state.seed, len(learned), state.model.has_started)
             context = estimator._init_callback_context(max_subtasks=plan.n_epochs(len(learned)))
             about = {"estimator": estimator, "X": X, "y": y}
             if sample_weight is not None:
                 about["metadata"] = {"sample_weight": sample_weight}
             context.call_on_fit_task_begin(**about)
 
-            def after_epoch(record: Record) -> bool:
+            def tell(state: State) -> bool:
                 # a callback may ask for an estimator as if training had stopped here
                 epoch = context.subcontext(task_name="epoch").call_on_fit_task_begin(**about)
                 return epoch.call_on_fit_task_end(
-                    **about,
-                    reconstruction_attributes=lambda: self._fitted(
-                        copy.deepcopy(model), objective, layout, seed, Run([record])
-                    ),
+                    **about, reconstruction_attributes=lambda: state.copied().fitted()
                 )
 
-            before = estimator._run if self.goes_on else Run()
-            with self._lend_global_generator(derive_seed(seed, before.step)):
-                if start is not None:
-                    start.rehearse(plan, layout.names)
-                run = train(
-                    model,
-                    objective,
-                    rows.take(learned),
-                    plan,
-                    layout.names,
-                    validation=None if watched is None else rows.take(watched),
-                    run=before,
-                    after_epoch=after_epoch,
+            if state.stage != "finished":
+                course = Course(
+                    estimator, source, weight, learned, watched, plan, checkpoint, tell
                 )
-            if start is not None:
-                self.auto["start_weight"] = start.settle(model, rows)
-        if self._rate != "constant" and not estimator.warm_start:
-            run.optimizer = None  # as large as two models, and of no use any more
-        fitted = self._fitted(model, objective, layout, seed, run)
+                course.run(state)
+                if self._rate != "constant" and not estimator.warm_start:
+                    state.run.optimizer = None  # as large as two models, and of no use any more
+                if checkpoint is not None and not state.run.interrupted:
+                    checkpoint.keep(state)
+        fitted = state.fitted()
         for name, value in fitted.items():
             setattr(estimator, name, value)
         context.call_on_fit_task_end(**about, reconstruction_attributes=fitted)
-        self._warn(run)
+        self._warn(state.run)
+
+    def _checkpoint(
+        self, source: Source, weight: torch.Tensor, layout: Layout
+    ) -> Checkpoint | None:
+        """Give the file of this fit, if there is to be one."""
+        estimator = self.estimator
+        if self.n_epochs is not None:  # there is nothing to resume in a single epoch
+            return None
+        if estimator.checkpoint is not None:
+            before = estimator if self.goes_on else None
+            return Checkpoint(estimator, source, weight, layout, before)
+        if estimator.resume:
+            raise ValueError(
+                "resume=True goes on from a checkpoint, but checkpoint is None. Give its path."
+            )
+        return None
+
+    def _begin(
+        self,
+        source: Source,
+        weight: torch.Tensor,
+        layout: Layout,
+        likelihoods: list[Likelihood],
+    ) -> State:
+        """Go on from a fitted model, or compose a new one and find where it starts."""
+        estimator = self.estimator
+        if self.goes_on:
+            # a copy: if training fails, the estimator keeps the model that it has
+            model, objective = copy.deepcopy((estimator.model_, estimator._objective))
+            auto, run = dict(estimator.auto_), estimator._run.again()
+            return State(model, objective, layout, estimator._seed, auto, run)
+        device = find_device(estimator.device)
+        seed = Team().first(draw_seed(estimator.random_state), device)
+        learned, watched = self._split(len(source), seed)
+        split = None if watched is None else (learned, watched)
+        model, objective = self._compose(source, weight, layout, likelihoods, split, seed)
+        state = State(model, objective, layout, seed, self.auto, Run())
+        if self.linear:
+            start = self._start(model, objective, source, weight, split, seed)
+            state.start_weight = start.start_weight
+            if (rehearsal := start.rehearsal()) is not None:
+                state.stage, state.held = "rehearsal", start.held
+                state.fresh = copy_of(state.learned)
+                state.model, state.objective = rehearsal
+            state.begun = weights_of(state.model)
+        return state
 
     def _likelihoods(self, layout: Layout, source: Source) -> list[Likelihood]:
         if self.goes_on:
@@ -175,7 +205,7 @@ class Fitting:
             )
         for module in (model, objective):
             module.to(device=find_device(estimator.device))
-        _cast(model, torch.float64 if self._is_double(source) else torch.float32)
+        cast(model, torch.float64 if self._is_double(source) else torch.float32)
         return model, objective
 
     def _start(
@@ -220,16 +250,6 @@ class Fitting:
             return torch.arange(n_rows), None
         return deal(n_rows, estimator.validation_fraction, derive_seed(seed, 0))
 
-    @contextmanager
-    def _lend_global_generator(self, seed: int) -> Iterator[None]:
-        """Seed torch's own generator for users' networks: dropout draws from it."""
-        if self.estimator.encoder is None and self.estimator.decoder is None:
-            yield
-            return
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            yield
-
     def _plan(self, seed: int, n_rows: int, started: bool) -> Plan:
         estimator = self.estimator
         plan = Plan(
@@ -252,14 +272,16 @@ class Fitting:
         }
         return plan
 
-    def _fitted(
-        self, model: MultimodalVAE, objective: Objective, layout: Layout, seed: int, run: Run
-    ) -> dict[str, Any]:
-        return fitted_attributes(model, objective, layout, seed, run, self.auto)
-
     def _warn(self, run: Run) -> None:
         name, losses = type(self.estimator).__name__, [r["loss"] for r in run.history]
-        if run.interrupted:
+        if run.diverged:
+            warnings.warn(
+                f"Training of {name} diverged; it ended with the best weights that it had before. "
+                f"{run.diverged}",
+                ConvergenceWarning,
+                stacklevel=7,  # the line that called fit
+            )
+        elif run.interrupted:
             warnings.warn(
                 f"Training of {name} was interrupted after {len(losses)} epochs; it can be used "
                 "as it is.",
@@ -279,70 +301,6 @@ class Fitting:
                 ConvergenceWarning,
                 stacklevel=7,  # the line that called fit
             )
-
-
-def fitted_attributes(
-    model: MultimodalVAE,
-    objective: Objective,
-    layout: Layout,
-    seed: int,
-    run: Run,
-    auto: dict[str, Any],
-) -> dict[str, Any]:
-    """Every attribute that a fitted estimator has."""
-    watched = [record["validation"] for record in run.history if "validation" in record]
-    return {
-        "model_": model,
-        "modality_names_": list(layout.names),
-        "latent_dim_": model.latent_dim,
-        "auto_": auto,
-        "history_": run.history,
-        "loss_curve_": [record["loss"] for record in run.history],
-        "validation_scores_": watched or None,
-        "best_validation_score_": max(watched) if watched else None,
-        "n_iter_": len(run.history),
-        "_n_features_out": model.latent_dim,
-        "_layout": layout,
-        "_objective": objective,
-        "_seed": seed,
-        "_run": run,
-    }
-
-
-def recompose(
-    estimator: Any,
-    layout: Layout,
-    likelihoods: list[Likelihood],
-    seed: int,
-    auto: dict[str, Any],
-) -> tuple[MultimodalVAE, Objective]:
-    """Compose the model of an earlier fit anew, on the CPU, with the weights that it began with.
-
-    Parameters
-    ----------
-    estimator : BaseVAE
-    layout : Layout
-    likelihoods : list of Likelihood
-        Started, or stand-ins.
-    seed : int
-    auto : dict
-        What the fit had as ``auto_``.
-    """
-    linear = auto["init"] == "factor_analysis"
-    pieces = Pieces(estimator, layout.names, likelihoods, seed, 0, linear, auto["latent_dim"])
-    model, objective = estimator._compose(pieces)
-    _cast(model, torch.float64 if auto["dtype"] == "float64" else torch.float32)
-    model.has_started = linear
-    return model.eval(), objective
-
-
-def _cast(model: MultimodalVAE, dtype: torch.dtype) -> None:
-    """Give all that is learned one precision; what likelihoods read off the data keeps its own."""
-    for name, part in model.named_children():
-        if name != "likelihoods":
-            part.to(dtype=dtype)
-    for parameter in nn.ModuleList(model.likelihoods).parameters():
-        parameter.data = parameter.data.to(dtype)
 
 
 def _decay(wanted: float | str, n_rows: int, started: bool) -> float:
@@ -378,10 +336,3 @@ def draw_seed(random_state: Any) -> int:
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
     return int(check_random_state(random_state).randint(2**31 - 1))
-
-
-def find_device(device: Any) -> torch.device:
-    """Read the ``device`` parameter."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device("cpu" if device is None else device)

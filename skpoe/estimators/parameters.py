@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any
 
 import torch
@@ -46,6 +47,9 @@ class SharedParameters:
     n_iter_no_change: int = 10
     tol: float = 1e-4
     warm_start: bool = False
+    checkpoint: Any = None
+    checkpoint_every: int = 1
+    resume: bool = False
     dtype: str = "auto"
     device: Any = None
     n_threads: int | None = None
@@ -84,6 +88,9 @@ class SharedParameters:
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
+        "checkpoint": [str, PathLike, None],
+        "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
+        "resume": ["boolean"],
         "max_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "dtype": [StrOptions({"auto", "float32", "float64"})],
         "device": [str, None, torch.device],

@@ -17,7 +17,7 @@ from ..objectives import IWAE, Objective
 from ..posteriors import DiagonalGaussian, Family, FullGaussian
 from ..priors import Prior
 from ..private import PrivateLatents
-from ..random import derive_seed
+from ..random import derive_seed, lend_global_generator
 from ..strategies import JointEncoder, ProductOfExperts, Strategy
 from ..subsets import Subsets
 from .starting import most_latent, powers_up_to
@@ -293,9 +293,8 @@ class Pieces:
                 f"every fit starts from fresh weights. Got {factory!r} instead."
             )
         # a factory draws its weights from torch's global generator: lend it a seeded one
-        with torch.random.fork_rng(devices=[]):
-            self._n_made += 1
-            torch.manual_seed(derive_seed(self.seed, self._n_made))
+        self._n_made += 1
+        with lend_global_generator(derive_seed(self.seed, self._n_made)):
             network = factory(n_in, n_out)
             if not isinstance(network, nn.Module):
                 raise TypeError(f"The {what} must make an nn.Module; it made {network!r}.")

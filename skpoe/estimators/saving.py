@@ -31,6 +31,8 @@ _DOCUMENT = {
     "kept": dict,
     "output": object,
 }
+# where files go is no part of a model, and none that is loaded shall write where a stranger says
+UNSAVED = {"checkpoint", "checkpoint_every", "resume"}
 _OUTPUTS = ("default", "pandas", "polars", None)
 # a seed or a count of steps is a torch integer
 _MOST = 2**63
@@ -99,20 +101,8 @@ class SavingMixin:
             When the file cannot be written; nothing is left behind.
         """
         check_is_fitted(self)
-        document, tensors, callables = _pack(self)
-        name = type(self).__name__
-        try:
-            again = _unpack(document, tensors, callables)
-        except FileFormatError as error:
-            raise ValueError(
-                f"This {name} cannot be saved: with its parameters as they are now, {error}. If "
-                "they were changed since fit, set them back, or fit again."
-            ) from error
-        if structure(_models(again)) != structure(_models(self)):
-            raise ValueError(
-                f"This {name} cannot be saved: its parameters describe another model than the one "
-                "that was fitted. Set those back that were changed since fit, or fit again."
-            )
+        document, tensors, callables = pack(self)
+        check_packed(self, document, tensors, callables)
         return write(path, document, tensors)
 
 
@@ -122,6 +112,7 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[Any] = ()) -> Any:
     Parameters
     ----------
     path : str or path-like
+        Of ``save``, or of a checkpoint: an estimator as training had made it by then.
     trusted : sequence of function or class, default=()
         Where parameters were your own functions or classes, such as factories of networks: the
         file names them, and they are looked up here. Nothing else is imported.
@@ -155,7 +146,7 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[Any] = ()) -> Any:
     """
     document, tensors = read(path)
     try:
-        return _unpack(document, tensors, trusted)
+        return unpack(document, tensors, trusted)
     except FileFormatError as error:
         raise FileFormatError(f"{os.fspath(path)!r} cannot be loaded: {error}") from error
 
@@ -164,8 +155,18 @@ def _models(est: Any) -> tuple[Any, Any]:
     return est.model_, getattr(est, "_objective", None)
 
 
-def _pack(est: Any) -> tuple[dict[str, Any], dict[str, Tensor], list[Any]]:
-    """Give the document, the tensors, and the functions and classes of users that it names."""
+def pack(
+    est: Any, checkpoint: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, Tensor], list[Any]]:
+    """Give the document, the tensors, and the functions and classes of users that it names.
+
+    Parameters
+    ----------
+    est : estimator
+        Fitted.
+    checkpoint : dict, default=None
+        What its training needs to go on.
+    """
     from .. import __version__
     from . import all_estimators
 
@@ -181,6 +182,7 @@ def _pack(est: Any) -> tuple[dict[str, Any], dict[str, Tensor], list[Any]]:
         "parameters": {
             key: encode(value, f"parameter '{key}'")
             for key, value in est.get_params(deep=False).items()
+            if key not in UNSAVED
         },
         "layout": encode_layout(est._layout, encode),
         "likelihoods": [
@@ -190,6 +192,8 @@ def _pack(est: Any) -> tuple[dict[str, Any], dict[str, Tensor], list[Any]]:
         "kept": {key: encode(value, f"'{key}'") for key, value in est._keep().items()},
         "output": getattr(est, "_sklearn_output_config", {}).get("transform"),
     }
+    if checkpoint is not None:
+        document["checkpoint"] = encode(checkpoint, "the checkpoint")
     tensors = dict(encode.tensors)
     for what, module in zip(("model", "objective"), _models(est), strict=True):
         state = {} if module is None else module.state_dict()
@@ -215,11 +219,32 @@ def _runs(n_values: list[int]) -> list[list[int]]:
     return runs
 
 
-def _unpack(document: dict[str, Any], tensors: dict[str, Tensor], trusted: Sequence[Any]) -> Any:
+def check_packed(
+    est: Any, document: dict[str, Any], tensors: dict[str, Tensor], callables: list[Any]
+) -> None:
+    """Refuse with a ValueError what would not come back as it is."""
+    name = type(est).__name__
+    try:
+        again = unpack(document, tensors, callables)
+    except FileFormatError as error:
+        raise ValueError(
+            f"This {name} cannot be saved: with its parameters as they are now, {error}. If they "
+            "were changed since fit, set them back, or fit again."
+        ) from error
+    if structure(_models(again)) != structure(_models(est)):
+        raise ValueError(
+            f"This {name} cannot be saved: its parameters describe another model than the one "
+            "that was fitted. Set those back that were changed since fit, or fit again."
+        )
+
+
+def unpack(document: dict[str, Any], tensors: dict[str, Tensor], trusted: Sequence[Any]) -> Any:
     """Make an estimator of what a file holds; whatever is wrong with it is a FileFormatError."""
     from . import all_estimators
 
-    with _refusing():
+    document = dict(document)
+    checkpoint = document.pop("checkpoint", None)
+    with refusing():
         members(document, "document", dict, _DOCUMENT)
         cls = dict(all_estimators()).get(document["estimator"])
         if cls is None:
@@ -236,6 +261,7 @@ def _unpack(document: dict[str, Any], tensors: dict[str, Tensor], trusted: Seque
             raise FileFormatError("its seed is out of range")
         if sum(layout.widths) > sum(tensor.numel() for tensor in tensors.values()):
             raise FileFormatError("it has more features than numbers")
+        decode(checkpoint)  # who resumes asks for it
         with Budget(list(tensors.values())):
             likelihoods = _likelihoods(document["likelihoods"], layout, decode)
             model, objective = est._recompose(kept, layout, likelihoods)
@@ -251,7 +277,7 @@ def _unpack(document: dict[str, Any], tensors: dict[str, Tensor], trusted: Seque
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def refusing() -> Iterator[None]:
     """Say in one kind of error what is wrong with a file, whoever found it."""
     try:
         yield
@@ -263,7 +289,7 @@ def _refusing() -> Iterator[None]:
 
 
 def _parameters(cls: type, said: dict[str, Any], decode: Decoder) -> dict[str, Any]:
-    known = set(inspect.signature(cls).parameters)
+    known = set(inspect.signature(cls).parameters) - UNSAVED
     if unknown := sorted(set(said) - known):
         raise FileFormatError(f"{cls.__name__} has no parameters {unknown[:10]}")
     if missing := sorted(known - set(said)):
@@ -303,6 +329,17 @@ def _by_owner(tensors: dict[str, Tensor], used: set[str]) -> dict[str, dict[str,
 def _load(module: nn.Module, stored: dict[str, Tensor], what: str) -> None:
     """Give a module its weights; names, dtypes and shapes must be its own."""
     own = module.state_dict()
+    check_alike(stored, own, what)
+    for name, tensor in own.items():
+        # which values belong to which feature follows from the likelihood
+        if name.startswith("likelihoods.") and tensor.dtype is torch.int64:
+            if not torch.equal(stored[name], tensor):
+                raise FileFormatError(f"'{name[:80]}' of its {what} has wrong numbers")
+    module.load_state_dict(stored)
+
+
+def check_alike(stored: dict[str, Tensor], own: dict[str, Tensor], what: str) -> None:
+    """Refuse tensors of other names, dtypes or shapes."""
     if missing := sorted(set(own) - set(stored)):
         raise FileFormatError(f"its {what} lacks the tensors {missing[:5]}")
     if more := sorted(set(stored) - set(own)):
@@ -314,11 +351,6 @@ def _load(module: nn.Module, stored: dict[str, Tensor], what: str) -> None:
                 f"'{name[:80]}' of its {what} is {there.dtype} of shape {tuple(there.shape)}, and "
                 f"its parameters ask for {tensor.dtype} of shape {tuple(tensor.shape)}"
             )
-        # which values belong to which feature follows from the likelihood
-        if name.startswith("likelihoods.") and tensor.dtype is torch.int64:
-            if not torch.equal(there, tensor):
-                raise FileFormatError(f"'{name[:80]}' of its {what} has wrong numbers")
-    module.load_state_dict(stored)
 
 
 def _moments(stored: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:

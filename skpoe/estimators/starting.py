@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -19,7 +18,6 @@ from ..metrics import importance_log_likelihood
 from ..model import MultimodalVAE
 from ..objectives import Objective
 from ..random import RowNoise, row_keys
-from ..training import Plan, train
 
 # rows, and numbers, that a start is read off; more change little
 _MOST_ROWS, _MOST_NUMBERS = 5000, 2**26
@@ -114,10 +112,10 @@ class LinearStart:
         trust: float | str,
     ) -> None:
         rows = read(model)
-        self.read, self.refit = read, split is None
-        self.kept, self.held = hold_out(rows, seed) if split is None else split
+        self.refit = split is None
+        kept, self.held = hold_out(rows, seed) if split is None else split
         self.start_weight = start_weight if len(self.held) else 0.0
-        tables = _tables(model, rows, self.kept, self.held, seed)
+        tables = _tables(model, rows, kept, self.held, seed)
         _, self.shrinkage, part = factor_analysis.choose(
             tables.kept,
             tables.held,
@@ -145,25 +143,18 @@ class LinearStart:
         learned = tables.whole if self.refit else tables.kept
         part = factor_analysis.fit(learned, model.latent_dim, self.shrinkage, _N_STEPS)[0]
         model.start_at(part.canonical(), self.trust)
-        self.begun = weights_of(model)
 
-    def rehearse(self, plan: Plan, names: Sequence[str]) -> None:
-        """Train on the rows that are kept, to find how much of the start to keep."""
+    def rehearsal(self) -> tuple[MultimodalVAE, Objective] | None:
+        """Give what is to be trained without the rows held out, to find ``start_weight`` on them.
+
+        None where that is known, or will be found on validation rows.
+        """
         if self.start_weight != "auto" or not self.refit or self.trial is None:
-            return
-        trial, objective = self.trial
+            return None
+        trial, _ = self.trial
         if trial.strategy.tempers:
             trial.strategy.set_trust(self.trust)
-        begun, rows = weights_of(trial), self.read(trial)
-        train(trial, objective, rows.take(self.kept), replace(plan, verbose=0), names)
-        self.start_weight = find_start_weight(trial, begun, rows.take(self.held))
-
-    def settle(self, model: MultimodalVAE, rows: Rows) -> float:
-        """Move a trained model back towards its start, as far as held-out rows say."""
-        if self.start_weight == "auto":
-            self.start_weight = find_start_weight(model, self.begun, rows.take(self.held))
-        settle(model, self.begun, float(self.start_weight))
-        return float(self.start_weight)
+        return self.trial
 
 
 def choose_latent_dim(

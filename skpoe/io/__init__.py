@@ -1,7 +1,7 @@
 """Files of fitted estimators: one container, and Python values as JSON and tensors."""
 
 from .budget import Budget
-from .container import SCHEMA, FileFormatError, read, write
+from .container import SCHEMA, FileFormatError, digest_of, read, write
 from .structure import structure
 from .values import Decoder, Encoder, members
 
@@ -11,6 +11,7 @@ __all__ = [
     "Decoder",
     "Encoder",
     "FileFormatError",
+    "digest_of",
     "members",
     "read",
     "structure",

@@ -8,12 +8,10 @@ digest too, so nothing that is read is trusted because of it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import os
-import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +20,8 @@ from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
+
+from .whole import replace
 
 # of the document; a new one is a new number, and old ones go on being read
 SCHEMA = 1
@@ -81,14 +81,14 @@ def write(
     ValueError
         When there is too much in the document.
     """
-    _replace(os.path.realpath(path), to_bytes(document, tensors))
+    replace(os.path.realpath(path), to_bytes(document, tensors))
     return Path(path)
 
 
 def to_bytes(document: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
     """Give what :func:`write` writes."""
     document = {"schema": SCHEMA, **document}
-    document[_DIGEST] = _digest_of(document, tensors)
+    document[_DIGEST] = digest_of(document, tensors)
     text = _text_of(document)
     _check_header(len(text), 0)  # which the header is longer than: it may be too long to be made
     data = _safetensors().save(tensors, {_DOCUMENT: text})
@@ -140,7 +140,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
                 tensors = safetensors.load(data)
             except Exception as error:  # its errors are of a class of its own, from Rust
                 raise FileFormatError(f"its tensors cannot be read: {error}") from error
-            if document.pop(_DIGEST, None) != _digest_of(document, tensors):
+            if document.pop(_DIGEST, None) != digest_of(document, tensors):
                 raise FileFormatError("it does not hold what was saved: it is damaged")
             document.pop("schema")
         except FileFormatError as error:
@@ -249,38 +249,27 @@ def _text_of(document: Any) -> str:
     return json.dumps(document, allow_nan=False, separators=(",", ":"))
 
 
-def _digest_of(document: dict[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """Give the SHA-256 of a document and of names, dtypes, shapes and bytes of tensors."""
+def digest_of(document: dict[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Give the SHA-256 of a document and of names, dtypes, shapes and bytes of tensors.
+
+    Parameters
+    ----------
+    document : dict
+        What JSON can say.
+    tensors : mapping of str to Tensor
+        On the CPU.
+
+    Returns
+    -------
+    digest : str
+        Hexadecimal.
+    """
     digest = hashlib.sha256(_text_of(document).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(_text_of([name, str(tensor.dtype), list(tensor.shape)]).encode())
         digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def _replace(path: str, data: bytes) -> None:
-    """Write beside the path, then rename: whoever reads finds the old file or the new one."""
-    folder = os.path.dirname(path)
-    beside = os.path.join(folder, f".{secrets.token_hex(8)}.skpoe-tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(beside, flags, 0o666)  # less what the umask takes away
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
-    if hasattr(os, "O_DIRECTORY"):  # the rename itself must survive a power cut
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _safetensors() -> ModuleType:

@@ -1,0 +1,90 @@
+"""Files that are written as a whole, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+
+try:
+    import fcntl
+except ImportError:  # Windows: a file that is open cannot be removed there, which does as well
+    fcntl = None  # type: ignore[assignment]
+
+
+def replace(path: str, data: bytes) -> None:
+    """Write beside the path, then rename: whoever reads finds the old file or the new one.
+
+    What writers of the same path left there that were killed is removed.
+
+    Parameters
+    ----------
+    path : str
+        No link.
+    data : bytes
+
+    Raises
+    ------
+    OSError
+        When the folder does not take the file; an old one stays as it was.
+    """
+    folder, name = os.path.split(path)
+    # of one length, whatever the name: file systems limit names
+    mark = f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}-"
+    descriptor, beside = _make(folder, mark)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+            if fcntl is not None:  # while it is locked, nobody takes it for left behind
+                os.replace(beside, path)
+        if fcntl is None:
+            os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
+    if hasattr(os, "O_DIRECTORY"):  # the rename itself must survive a power cut
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    _sweep(folder, mark)
+
+
+def _make(folder: str, mark: str) -> tuple[int, str]:
+    """Make a file that is locked for as long as its writer lives; give descriptor and path."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    while True:
+        beside = os.path.join(folder, f"{mark}{secrets.token_hex(8)}.skpoe-tmp")
+        descriptor = os.open(beside, flags, 0o666)  # less what the umask takes away
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # file systems without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if fcntl is None or os.fstat(descriptor).st_nlink:
+            return descriptor, beside
+        os.close(descriptor)  # swept by another before it was locked
+
+
+def _sweep(folder: str, mark: str) -> None:
+    """Remove what dead writers left behind. What is locked, or open on Windows, stays."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(mark) and entry.name.endswith(".skpoe-tmp"):
+                with contextlib.suppress(OSError):
+                    _remove_unlocked(entry.path)
+
+
+def _remove_unlocked(path: str) -> None:
+    if fcntl is None:
+        os.unlink(path)
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    finally:
+        os.close(descriptor)
