@@ -8,12 +8,10 @@ digest too, so nothing that is read is trusted because of it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import os
-import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +20,8 @@ from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
+
+from .replacing import replacing
 
 # of the document; a new one is a new number, and old ones go on being read
 SCHEMA = 1
@@ -81,7 +81,9 @@ def write(
     ValueError
         When there is too much in the document.
     """
-    _replace(os.path.realpath(path), to_bytes(document, tensors))
+    data = to_bytes(document, tensors)
+    with replacing(path) as beside, open(beside, "wb") as file:
+        file.write(data)
     return Path(path)
 
 
@@ -257,30 +259,6 @@ def _digest_of(document: dict[str, Any], tensors: Mapping[str, Tensor]) -> str:
         digest.update(_text_of([name, str(tensor.dtype), list(tensor.shape)]).encode())
         digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def _replace(path: str, data: bytes) -> None:
-    """Write beside the path, then rename: whoever reads finds the old file or the new one."""
-    folder = os.path.dirname(path)
-    beside = os.path.join(folder, f".{secrets.token_hex(8)}.skpoe-tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(beside, flags, 0o666)  # less what the umask takes away
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
-    if hasattr(os, "O_DIRECTORY"):  # the rename itself must survive a power cut
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _safetensors() -> ModuleType:
