@@ -185,7 +185,7 @@ def read_arrays(
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{os.fspath(path)} is no .npz file of arrays of numbers. Labels of rows are strings "
             "of numpy: np.savez(path, index=index.to_numpy(str), ...)."

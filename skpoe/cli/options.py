@@ -1,0 +1,84 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..io.tables import format_of
+
+
+def add_model(parser: argparse.ArgumentParser, *, draws: bool = False) -> None:
+    """Name the fitted model; and, with ``draws``, how many draws its estimates take."""
+    parser.add_argument("model", metavar="MODEL", help="file that fit wrote")
+    if draws:
+        parser.add_argument(
+            "--n-importance-samples",
+            type=positive,
+            metavar="K",
+            help="draws for each row (default: as fitted)",
+        )
+
+
+def set_draws(est: Any, arguments: argparse.Namespace) -> None:
+    """Do as ``--n-importance-samples`` says; what is exact has no draws."""
+    n_draws = arguments.n_importance_samples
+    if n_draws is not None and "n_importance_samples" in est.get_params():
+        est.set_params(n_importance_samples=n_draws)
+
+
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """Name the folder of results."""
+    parser.add_argument(
+        "--out", required=True, metavar="FOLDER", help="for the files; made if it is not there"
+    )
+
+
+def add_common(parser: argparse.ArgumentParser, *, writes: bool = True) -> None:
+    """Say how results are told, and whether files are replaced."""
+    group = parser.add_argument_group("how it is told")
+    if writes:
+        group.add_argument("--force", action="store_true", help="replace files that are there")
+    group.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    group.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    group.add_argument("--debug", action="store_true", help="errors with their traceback")
+
+
+def refuse_old(paths: Sequence[Path], force: bool, *, tables: bool = False) -> None:
+    """See before long work that files can be written.
+
+    Raises
+    ------
+    OSError
+        If one is there and may not be replaced, or its folder is none.
+    ValueError, ImportError
+        If ``tables`` cannot be written so.
+    """
+    for path in paths:
+        if tables:
+            format_of(path)
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder, and a file is to be written there.")
+        if path.exists() and not force:
+            raise FileExistsError(f"{path} is there already; --force replaces it.")
+
+
+def positive(text: str) -> int:
+    """Read a positive integer."""
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive integer")
+    return number
+
+
+def share(text: str) -> float:
+    """Read a number between 0 and 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} does not lie between 0 and 1")
+    return number
