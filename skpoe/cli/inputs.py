@@ -14,7 +14,8 @@ import pandas as pd
 from ..annotation import add_layers, read_annotated
 from ..data.alignment import join
 from ..estimators.face import BaseMultimodal
-from ..io.tables import as_frame, format_of, mudata, read_arrays, read_table, split_name
+from ..io.tables import as_frame, format_of, read_arrays, read_mudata, read_table, split_name
+from .command import UsageError
 
 _NO_DATA = "Give data: --modality NAME=FILE, once a modality, or --data FILE."
 
@@ -63,17 +64,19 @@ class Data(ABC):
 
     @abstractmethod
     def files(self, folder: Path, parts: list[str]) -> list[Path]:
-        """Where results go: ``parts`` are "", of what is filled in, "lower", "draw1" and so on."""
+        """Name where results go, by part: "" is what is filled in, others "lower", "draw1", ..."""
 
     @abstractmethod
     def contents(self, folder: Path, results: Mapping[str, Any]) -> dict[Path, Any]:
-        """What is written there, of results in the form of X, by part."""
+        """Give what is written there, of results in the form of X, by part."""
 
 
 class Tables(Data):
     """A file a modality, or the arrays of one file."""
 
-    def __init__(self, sources: dict[str, Path], labels: pd.Index | None, X: dict[str, Any]):
+    def __init__(
+        self, sources: dict[str, Path], labels: pd.Index | None, X: dict[str, Any]
+    ) -> None:
         self.sources, self.labels, self.X = sources, labels, X
 
     def _path(self, folder: Path, name: str, part: str) -> Path:
@@ -94,7 +97,7 @@ class Tables(Data):
 class Table(Data):
     """One table, which the estimator cuts into modalities."""
 
-    def __init__(self, source: Path, labels: pd.Index | None, X: Any):
+    def __init__(self, source: Path, labels: pd.Index | None, X: Any) -> None:
         self.source, self.labels, self.X = source, labels, X
 
     def files(self, folder: Path, parts: list[str]) -> list[Path]:
@@ -111,7 +114,7 @@ class Table(Data):
 class MuDataFile(Data):
     """A MuData object: results are layers of a copy of it."""
 
-    def __init__(self, source: Path, mdata: Any, X: Any):
+    def __init__(self, source: Path, mdata: Any, X: Any) -> None:
         self.source, self.mdata, self.X = source, mdata, X
         self.labels = mdata.obs_names
 
@@ -147,15 +150,15 @@ def read_data(arguments: argparse.Namespace, estimator: BaseMultimodal | None = 
     named, layers = _pairs(arguments.modality, "--modality"), _pairs(arguments.layer, "--layer")
     if arguments.data is None:
         if not named:
-            raise ValueError(_NO_DATA)
+            raise UsageError(_NO_DATA)
         return _read_tables({n: Path(path) for n, path in named.items()}, arguments, estimator)
     source = Path(arguments.data)
     kind = format_of(source)
     if named and (estimator is not None or kind in ("npz", "h5mu")):
         what = "the model knows its columns" if estimator else f"{source} names its modalities"
-        raise ValueError(f"--modality is not for --data {source}: {what}.")
+        raise UsageError(f"--modality is not for --data {source}: {what}.")
     if kind == "h5mu":
-        mdata = mudata().read_h5mu(source)
+        mdata = read_mudata(source)
         return MuDataFile(source, mdata, read_annotated(mdata, estimator, layers))
     if kind == "npz":
         arrays, labels = read_arrays(source)
@@ -178,9 +181,9 @@ def _pairs(said: list[str], option: str) -> dict[str, str]:
     for one in said:
         name, equals, value = one.partition("=")
         if not (name and equals and value):
-            raise ValueError(f"{option} {one}: write NAME=..., for example rna=rna.csv.")
+            raise UsageError(f"{option} {one}: write NAME=..., for example rna=rna.csv.")
         if name in pairs:
-            raise ValueError(f"{option} {name}=... is given twice.")
+            raise UsageError(f"{option} {name}=... is given twice.")
         pairs[name] = value
     return pairs
 

@@ -6,6 +6,7 @@ import argparse
 import difflib
 import json
 import math
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,8 +15,14 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .. import __version__
-from .commands import COMMANDS, Result, UsageError
+from .command import Result, UsageError
 from .console import Console
+from .demo import DEMO
+from .evaluate import EVALUATE
+from .fit import FIT
+from .predict import IMPUTE, SAMPLE, SCORE, TRANSFORM
+
+COMMANDS = [FIT, TRANSFORM, IMPUTE, SAMPLE, SCORE, EVALUATE, DEMO]
 
 _FAILED, _INTERRUPTED = 1, 130
 # what the user can mend
@@ -127,10 +134,11 @@ def _told(error: BaseException) -> str:
 
 
 def _tell(result: Result, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(_plain(result.document), allow_nan=False))
-    elif result.text:
-        print(result.text)
+    text = json.dumps(_plain(result.document), allow_nan=False) if as_json else result.text
+    try:
+        print(text, end="\n" if text else "", flush=True)
+    except BrokenPipeError:  # whoever read has seen enough; nothing is left to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _plain(value: Any) -> Any:

@@ -46,21 +46,37 @@ def add_common(parser: argparse.ArgumentParser, *, writes: bool = True) -> None:
     group.add_argument("--debug", action="store_true", help="errors with their traceback")
 
 
-def refuse_old(paths: Sequence[Path], force: bool, *, tables: bool = False) -> None:
+def refuse_old(
+    paths: Sequence[Path], force: bool, *, tables: bool = False, folder: Path | None = None
+) -> None:
     """See before long work that files can be written.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    force : bool
+        Whether files that are there may be replaced.
+    tables : bool, default=False
+        Whether they are tables, in the format that their names say.
+    folder : Path, default=None
+        Where they are, if it is made for them.
 
     Raises
     ------
     OSError
-        If one is there and may not be replaced, or its folder is none.
+        If one is there and may not be replaced, or there is no folder for it.
     ValueError, ImportError
-        If ``tables`` cannot be written so.
+        If a table cannot be written so.
     """
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file, and a folder is to be there.")
     for path in paths:
         if tables:
             format_of(path)
+        if folder is None and not path.parent.is_dir():
+            raise FileNotFoundError(f"{path}: there is no folder {path.parent}.")
         if path.is_dir():
-            raise IsADirectoryError(f"{path} is a folder, and a file is to be written there.")
+            raise IsADirectoryError(f"{path} is a folder, and a file is to be there.")
         if path.exists() and not force:
             raise FileExistsError(f"{path} is there already; --force replaces it.")
 

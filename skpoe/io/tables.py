@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -81,12 +81,26 @@ def format_of(path: str | os.PathLike[str]) -> str:
                 "pip install 'skpoe[parquet]'"
             ) from error
     if kind == "h5mu":
-        mudata()
+        _mudata()
     return kind
 
 
-def mudata() -> ModuleType:
-    """Give the package mudata, or say how to get it."""
+def read_mudata(path: str | os.PathLike[str]) -> Any:
+    """Read a MuData object.
+
+    Raises
+    ------
+    ImportError
+        Without mudata.
+    OSError
+        When the file cannot be read.
+    """
+    package = _mudata()
+    with _quiet():
+        return package.read_h5mu(path)
+
+
+def _mudata() -> ModuleType:
     try:
         import mudata
     except ImportError as error:
@@ -94,6 +108,14 @@ def mudata() -> ModuleType:
             "h5mu files need the package mudata: pip install 'skpoe[mudata]'"
         ) from error
     return mudata
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to itself what mudata says of its own future."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 def read_table(
@@ -217,7 +239,8 @@ def write_files(files: Mapping[Path, Any]) -> None:
 def _write(path: str, content: Any) -> None:
     kind = format_of(path)
     if kind == "h5mu":
-        content.write(path)
+        with _quiet():
+            content.write(path)
     elif kind == "parquet":
         content.to_parquet(path, engine="pyarrow")
     elif kind == "npz":
@@ -229,7 +252,8 @@ def _write(path: str, content: Any) -> None:
 
 
 def _kind_of(labels: pd.Index) -> Any:
-    return labels.dtype if isinstance(labels.dtype, np.dtype) and labels.dtype.kind in "iuf" else str
+    is_number = isinstance(labels.dtype, np.dtype) and labels.dtype.kind in "iuf"
+    return labels.dtype if is_number else str
 
 
 def _as_array(table: Any) -> np.ndarray:
