@@ -62,15 +62,16 @@ def _fit(arguments: argparse.Namespace, console: Console) -> Result:
         est.fit(data.X)
     est.save(out)
     widths = dict(zip(est.modality_names_, est._layout.widths, strict=True))
-    interrupted = bool(getattr(getattr(est, "_run", None), "interrupted", False))
+    run, losses = getattr(est, "_run", None), getattr(est, "loss_curve_", [])  # of networks
+    interrupted = run is not None and run.interrupted
     document = {
         "estimator": cls.__name__,
         "model": str(out),
         "modalities": widths,
         "latent_dim": est.latent_dim_,
         "n_iter": est.n_iter_,
-        "loss": est.loss_curve_[-1] if len(est.loss_curve_) else None,
-        "auto": est.auto_,
+        "loss": losses[-1] if losses else None,
+        "auto": getattr(est, "auto_", {}),
         "interrupted": interrupted,
     }
     told = ", ".join(f"{name}: {width}" for name, width in widths.items())
