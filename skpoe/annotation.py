@@ -92,7 +92,13 @@ def read_annotated(
         table = data.X if layers is None else data.layers[layers]
         if estimator is None or estimator._layout.is_table:
             return table
-        return {name: table for name in estimator.modality_names_[:1]}
+        names = estimator.modality_names_
+        if len(names) > 1:
+            raise ValueError(
+                f"{type(estimator).__name__} was fitted on the modalities {names}, and data is "
+                "AnnData, one table. Give a MuData object."
+            )
+        return Modalities({names[0]: table})
     X = Modalities.from_mudata(data, layers)  # type: ignore[arg-type]
     if estimator is None:
         return X
@@ -101,9 +107,9 @@ def read_annotated(
     if not absent:
         return X
     sizes = dict(zip(layout.names, layout.sizes, strict=True))
-    there = {name: None if table is None else table for name, table in X.items()}
     return Modalities(
-        {**there, **dict.fromkeys(absent)}, n_features={name: sizes[name] for name in absent}
+        {**dict(X.items()), **dict.fromkeys(absent)},
+        n_features={name: sizes[name] for name in absent},
     )
 
 
@@ -113,7 +119,7 @@ def add_layers(data: Any, filled: Any, key: str, names: Sequence[str] | None = N
     Parameters
     ----------
     data : MuData or AnnData
-    filled : Modalities, dict of tables, or one table
+    filled : Modalities, or one table
         As an estimator fills in what :func:`read_annotated` read.
     key : str
         Of the layer.
@@ -121,7 +127,8 @@ def add_layers(data: Any, filled: Any, key: str, names: Sequence[str] | None = N
         Modalities to write; all when None.
     """
     if not hasattr(data, "mod"):
-        data.layers[key] = next(iter(filled.values())) if isinstance(filled, dict) else filled
+        one = isinstance(filled, Modalities)
+        data.layers[key] = filled[filled.names[0]] if one else filled
         return
     wanted = list(filled.names) if names is None else list(names)
     for name in wanted:
