@@ -317,6 +317,7 @@ WRONG_WORDS = {
     "fit MVAE --out x --modality a=b.csv --latent-dim two": "Got 'two' instead",
     "fit MVAE --out x --modality a=b.csv --likelihood {": "'{' is no JSON",
     "fit MVAE --out x": "Give data: --modality NAME=FILE",
+    "fit MVAE --out x --modality a=a.csv --layer a=raw": "--layer is for MuData",
     "fit MVAE --out x --modality rna.csv": "write NAME=..., for example rna=rna.csv",
     "fit MVAE --out x --modality a=1.csv --modality a=2.csv": "--modality a=... is given twice",
     "impute": "the following arguments are required: MODEL, --out",
@@ -399,6 +400,28 @@ def test_training_goes_on_where_it_stopped(folder, tmp_path, capsys):
         main(["fit", "MoPoE", *both(folder), "--resume", first, "--out", str(tmp_path / "3")]) == 1
     )
     assert "is a model of MVAE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["../rna", "a/b", "/tmp/rna", "a\\b"])
+def test_names_of_modalities_lead_nowhere(name, tmp_path, capsys):
+    """A model of a stranger must not choose where files are written."""
+    X = {name: np.eye(4, 2), "b": np.eye(4)}
+    model = MultimodalFactorAnalysis(latent_dim=1).fit(X).save(tmp_path / "m.skpoe")
+    (tmp_path / "b.csv").write_text("id,0,1,2,3\nr,1,0,0,0\n")
+    words = ["--modality", f"b={tmp_path / 'b.csv'}", "--out", str(tmp_path / "in" / "out")]
+    for command in (["sample", str(model), "2", *words[2:]], ["impute", str(model), *words]):
+        assert main(command) == 1
+        assert f"The modality {name!r} cannot name a file" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.csv", "m.skpoe"]
+
+
+def test_two_results_do_not_share_a_file(tmp_path, capsys):
+    X = {name: pd.DataFrame(np.eye(4, 2), list("abcd")) for name in ("a", "a.lower")}
+    model = MultimodalFactorAnalysis(latent_dim=1).fit(X).save(tmp_path / "m.skpoe")
+    X["a"].to_csv(tmp_path / "a.csv")
+    words = ["--modality", f"a={tmp_path / 'a.csv'}", "--out", str(tmp_path / "out")]
+    assert main(["impute", str(model), *words, "--interval", "0.9"]) == 1
+    assert "Several results would be written to" in capsys.readouterr().err
 
 
 class Terminal:

@@ -81,7 +81,7 @@ class Tables(Data):
 
     def _path(self, folder: Path, name: str, part: str) -> Path:
         source = self.sources.get(name) or next(iter(self.sources.values()))
-        return _part(folder, name, split_name(source)[1], part)
+        return file_in(folder, name, split_name(source)[1], part)
 
     def files(self, folder: Path, parts: list[str]) -> list[Path]:
         return [self._path(folder, name, part) for part in parts for name in self.X]
@@ -101,7 +101,7 @@ class Table(Data):
         self.source, self.labels, self.X = source, labels, X
 
     def files(self, folder: Path, parts: list[str]) -> list[Path]:
-        return [_part(folder, *split_name(self.source), part) for part in parts]
+        return [file_in(folder, *split_name(self.source), part) for part in parts]
 
     def contents(self, folder: Path, results: Mapping[str, Any]) -> dict[Path, Any]:
         paths = self.files(folder, list(results))
@@ -127,7 +127,16 @@ class MuDataFile(Data):
         return {folder / self.source.name: self.mdata}
 
 
-def _part(folder: Path, stem: str, suffix: str, part: str) -> Path:
+def file_in(folder: Path, stem: str, suffix: str, part: str = "") -> Path:
+    """Name a file of results in its folder.
+
+    Raises
+    ------
+    ValueError
+        If the stem, which may be what a model calls a modality, leads elsewhere.
+    """
+    if not stem or set(stem) & set("/\\\0"):
+        raise ValueError(f"The modality {stem!r} cannot name a file. Fit it by another name.")
     return folder / (f"{stem}.{part}{suffix}" if part else f"{stem}{suffix}")
 
 
@@ -148,6 +157,8 @@ def read_data(arguments: argparse.Namespace, estimator: BaseMultimodal | None = 
         None before ``fit``.
     """
     named, layers = _pairs(arguments.modality, "--modality"), _pairs(arguments.layer, "--layer")
+    if layers and not (arguments.data and format_of(arguments.data) == "h5mu"):
+        raise UsageError("--layer is for MuData: --data FILE.h5mu.")
     if arguments.data is None:
         if not named:
             raise UsageError(_NO_DATA)
@@ -215,10 +226,11 @@ def _complete(X: dict[str, Any], estimator: BaseMultimodal | None) -> dict[str, 
 
 
 def _known(frame: pd.DataFrame, columns: pd.Index, what: str) -> pd.DataFrame:
-    """Those columns that a model knows, in its order."""
-    if absent := [column for column in columns if column not in frame.columns]:
+    """Those columns that a model knows, in its order; a file may say 0 as "0"."""
+    there = {str(column): column for column in frame.columns}
+    if absent := [column for column in columns if str(column) not in there]:
         raise ValueError(f"{what} lacks columns that the model knows: {absent[:20]}.")
-    return frame[list(columns)]
+    return frame[[there[str(column)] for column in columns]].set_axis(columns, axis=1)
 
 
 def _select(

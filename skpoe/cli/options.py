@@ -70,6 +70,8 @@ def refuse_old(
     """
     if folder is not None and folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file, and a folder is to be there.")
+    if twice := sorted({str(path) for path in paths if list(paths).count(path) > 1}):
+        raise FileExistsError(f"Several results would be written to {twice[0]}.")
     for path in paths:
         if tables:
             format_of(path)

@@ -14,7 +14,7 @@ from ..estimators import load
 from ..io.tables import as_frame, format_of, write_files
 from .command import Command, Parser, Result
 from .console import Console
-from .inputs import MuDataFile, add_data, content_of, read_data
+from .inputs import MuDataFile, add_data, content_of, file_in, read_data
 from .options import add_common, add_folder, add_model, positive, refuse_old, set_draws, share
 
 
@@ -114,7 +114,7 @@ def _sample(arguments: argparse.Namespace, console: Console) -> Result:
     if arguments.random_state is not None:
         est.set_params(random_state=arguments.random_state)
     names = ["sample"] if est._layout.is_table else est.modality_names_
-    paths = [folder / f"{name}.{arguments.format}" for name in names]
+    paths = [file_in(folder, name, f".{arguments.format}") for name in names]
     refuse_old(paths, arguments.force, tables=True, folder=folder)
     drawn = est.sample(arguments.n)
     if est._layout.is_table:
