@@ -125,12 +125,19 @@ def test_latents_and_scores_go_by_label(tell, est, X, tmp_path, capsys, folder):
 
 
 def test_formats_agree(tell, folder, X, est, tmp_path):
-    """Arrays have no names of columns, and the same numbers."""
+    """Arrays have no names of columns, and Parquet has an index; the numbers are the same."""
     data = both(folder, (".npz", ".csv.gz"))
     tell("impute", "--out", str(tmp_path), data=data)
     with np.load(tmp_path / "rna.npz") as file:
         np.testing.assert_allclose(file["X"], est.predict_missing(X)["rna"], rtol=1e-12)
         assert file["index"].tolist() == X["rna"].index.tolist()
+    pytest.importorskip("pyarrow")
+    for name, table in zip(("rna", "adt"), cells(), strict=True):
+        table.to_parquet(folder / f"{name}.parquet")
+    tell("impute", "--out", str(tmp_path), data=both(folder, (".parquet", ".parquet")))
+    for name, expected in est.predict_missing(X).items():
+        filled = pd.read_parquet(tmp_path / f"{name}.parquet")
+        pd.testing.assert_frame_equal(filled, expected, check_index_type=False, rtol=1e-12)
 
 
 def test_a_modality_without_a_file_is_missing(tell, folder, est, X, tmp_path):
@@ -143,7 +150,7 @@ def test_a_modality_without_a_file_is_missing(tell, folder, est, X, tmp_path):
 
 
 def test_columns_go_by_name(tell, folder, est, X, tmp_path):
-    """In another order, beside others, they are found; one that is not there is named."""
+    """In another order, and beside others, they are found."""
     rna, _ = cells()
     rna[["g3", "g1", "g0", "g2"]].assign(batch="A").to_csv(tmp_path / "rna.csv")
     told = tell("transform", data=["--modality", f"rna={tmp_path / 'rna.csv'}"])
