@@ -1,5 +1,6 @@
 """Multimodal variational autoencoders with the face of scikit-learn."""
 
+from .annotation import annotate
 from .data import Modalities
 from .estimators import (
     CRMVAE,
@@ -44,5 +45,6 @@ __all__ = [
     "PoEVAE",
     "SphericalVAE",
     "all_estimators",
+    "annotate",
     "load",
 ]

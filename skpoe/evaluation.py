@@ -10,9 +10,25 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from .data.modalities import Modalities
+from .data.source import Source
+from .datasets import drop_entries
 from .drawing import central_interval
 from .estimators.face import BaseMultimodal
 
+_COLUMNS = [
+    "modality",
+    "column",
+    "likelihood",
+    "n_hidden",
+    "rmse",
+    "relative_error",
+    "accuracy",
+    "log_loss",
+    "crps",
+    "coverage",
+    "width",
+]
 # numbers of draws that are held at a time
 _HELD = 2**24
 
@@ -46,7 +62,9 @@ def imputation_scores(
         One row a column that has hidden cells, under its modality and label:
 
         - ``likelihood``, and ``n_hidden``, the number of cells;
-        - ``rmse`` of ``predict_missing``, in the data's units; NaN for levels;
+        - ``rmse`` of ``predict_missing``, in the data's units, and ``relative_error``, its square
+          over the variance of the hidden cells: 1 is no better than their mean, 1 minus it is
+          R2; NaN for levels, and where the cells do not vary;
         - ``accuracy`` of it, and ``log_loss`` of the probabilities in nats a cell, of flags and
           levels; NaN for others;
         - ``crps``: mean of :math:`\mathbb{E}|x - y| - \tfrac{1}{2} \mathbb{E}|x - x'|` over cells
@@ -82,11 +100,106 @@ def imputation_scores(
     modality column
     adt      0            400   1.1   0.6       0.9
     """
+    _check(coverage, n_draws)
+    source, known = estimator._read(X), estimator._arrays(truth)
+    scores = _scores(estimator, source, known, coverage, n_draws)
+    if not len(scores):
+        raise ValueError("No entry is missing in X and known in truth: nothing to score.")
+    return scores
+
+
+def evaluate_imputation(
+    estimator: BaseMultimodal,
+    X: Any,
+    *,
+    hide: str = "modalities",
+    rate: float = 0.1,
+    coverage: float = 0.9,
+    n_draws: int = 200,
+    random_state: Any = None,
+) -> pd.DataFrame:
+    """Hide cells that are known, fill them in, and compare: see :func:`imputation_scores`.
+
+    Parameters
+    ----------
+    estimator : fitted estimator of this library
+        Trained on other rows, if what it says of new ones is asked for.
+    X : list, tuple or dict of tables; Modalities; array or DataFrame
+        NaN where missing.
+    hide : {"modalities", "entries"}, default="modalities"
+        Each modality in turn, in all rows, to be filled in from the others; or some entries of
+        each column at once, completely at random.
+    rate : float, default=0.1
+        Share of the known entries of a column that are hidden, in (0, 1); for "entries".
+    coverage : float, default=0.9
+        Nominal probability of the intervals.
+    n_draws : int, default=200
+        What intervals and the CRPS are read off; at least 2.
+    random_state : int, RandomState or None, default=None
+        Which entries are hidden.
+
+    Returns
+    -------
+    scores : DataFrame
+        As of :func:`imputation_scores`: one row a column that has hidden cells.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range, or there is nothing to hide: "modalities" needs two.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skpoe import MultimodalFactorAnalysis
+    >>> from skpoe.evaluation import evaluate_imputation
+    >>> rng = np.random.default_rng(0)
+    >>> z = rng.normal(size=(400, 1))
+    >>> X = {"rna": z + rng.normal(size=(400, 4)), "adt": z + rng.normal(size=(400, 1))}
+    >>> est = MultimodalFactorAnalysis(latent_dim=1).fit(X)
+    >>> scores = evaluate_imputation(est, X)
+    >>> means = scores.groupby(level="modality")[["relative_error", "coverage"]].mean()
+    >>> means.round(1).to_dict(orient="index")
+    {'adt': {'relative_error': 0.6, 'coverage': 0.9}, 'rna': {'relative_error': 0.8, ...}}
+    """
+    if hide not in ("modalities", "entries"):
+        raise ValueError(f"hide must be 'modalities' or 'entries'; got {hide!r}.")
+    _check(coverage, n_draws)
+    source = estimator._read(X)
+    known = source[:]
+    names = estimator._layout.names
+    if hide == "entries":
+        named = dict(zip(names, known, strict=True))
+        holed = Modalities(drop_entries(named, rate, random_state=random_state))
+        hidden = [Source(holed, source.widths, source.dtype)]
+    elif len(names) < 2:
+        raise ValueError(
+            f"There is one modality, {names[0]!r}, and nothing to fill it in from. Set "
+            "hide='entries'."
+        )
+    else:
+        hidden = [source.hide([m]) for m in range(len(names))]
+    parts = [_scores(estimator, part, known, coverage, n_draws) for part in hidden]
+    if not (parts := [part for part in parts if len(part)]):
+        raise ValueError(f"Nothing was hidden: X shows too little for rate={rate}.")
+    return pd.concat(parts)
+
+
+def _check(coverage: Any, n_draws: Any) -> None:
     if not isinstance(coverage, Real) or not 0 < coverage < 1:
         raise ValueError(f"coverage must lie between 0 and 1; got {coverage!r}.")
     if not isinstance(n_draws, Integral) or n_draws < 2:
         raise ValueError(f"n_draws must be an integer of at least 2; got {n_draws!r}.")
-    source, known = estimator._read(X), estimator._arrays(truth)
+
+
+def _scores(
+    estimator: BaseMultimodal,
+    source: Source,
+    known: list[np.ndarray],
+    coverage: float,
+    n_draws: int,
+) -> pd.DataFrame:
+    """Score what rows lack and arrays (N, F_m) know; without rows where that is nothing."""
     layout, likelihoods = estimator._layout, estimator.model_.likelihoods
     guesses = estimator._means(source, range(len(likelihoods)))
     means = estimator._chances(source)
@@ -107,6 +220,7 @@ def imputation_scores(
                 "likelihood": kinds[labels[j]] if isinstance(kinds, dict) else kinds,
                 "n_hidden": int(here.sum()),
                 "rmse": np.nan,
+                "relative_error": np.nan,
                 "accuracy": np.nan,
                 "log_loss": np.nan,
                 "crps": crps,
@@ -119,11 +233,12 @@ def imputation_scores(
                 row["accuracy"] = float((level == y).mean())
                 row["log_loss"] = -float(np.log(chance.clip(np.finfo(chance.dtype).tiny)).mean())
             else:
-                row["rmse"] = float(np.sqrt(np.square(guess - y).mean()))
+                error = float(np.square(guess - y).mean())
+                row["rmse"] = np.sqrt(error)
+                if y.min() < y.max():
+                    row["relative_error"] = error / float(y.var())
             rows.append(row)
-    if not rows:
-        raise ValueError("No entry is missing in X and known in truth: nothing to score.")
-    return pd.DataFrame(rows).set_index(["modality", "column"])
+    return pd.DataFrame(rows, columns=_COLUMNS).set_index(["modality", "column"])
 
 
 def _spread(

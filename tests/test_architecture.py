@@ -18,7 +18,7 @@ FLOORS = [
     ["training", "stopping", "drawing", "distributed"],
     ["acquisition", "io"],
     ["estimators", "preprocessing", "datasets", "model_selection"],
-    ["scorers", "imputation", "evaluation"],
+    ["scorers", "imputation", "evaluation", "annotation"],
     ["demo", "cli", "__main__", "__init__"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

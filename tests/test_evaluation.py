@@ -6,12 +6,12 @@ import torch
 from joint_gaussian import conditional, covariance_of, gaussian_of
 from linear_gaussian import LinearGaussian
 from scipy import stats
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import accuracy_score, log_loss, r2_score
 from small import FAST
 from test_mixed import LIKELIHOODS, clinic
 
 from skpoe import MultimodalFactorAnalysis, PoEVAE
-from skpoe.evaluation import crps_of, imputation_scores
+from skpoe.evaluation import crps_of, evaluate_imputation, imputation_scores
 
 
 def gaussian_crps(y, mean, scale):
@@ -103,3 +103,55 @@ def test_without_a_hidden_cell_there_is_nothing_to_score():
         imputation_scores(est, holed, holed, coverage=90)
     with pytest.raises(ValueError, match="n_draws must be an integer of at least 2; got 1"):
         imputation_scores(est, holed, holed, n_draws=1)
+
+
+def test_relative_errors_are_what_r2_lacks():
+    holed, truth = clinic(60)
+    est = PoEVAE(**FAST).fit(holed)
+    scores, filled = imputation_scores(est, holed, truth).loc["X"], est.predict_missing(holed)
+    numbers = [name for name in scores.index if not np.isnan(scores.loc[name, "rmse"])]
+    assert numbers
+    for name in numbers:
+        hidden = holed[name].isna()
+        y, guess = (x[name][hidden].astype(float) for x in (truth, filled))
+        if isinstance(holed[name].dtype, np.dtype):  # pandas rounds in the others
+            assert scores.loc[name, "relative_error"] == pytest.approx(1 - r2_score(y, guess))
+    assert scores.drop(numbers)["relative_error"].isna().all()
+
+
+def test_each_modality_is_hidden_in_turn():
+    world = LinearGaussian(n=50)
+    names = ["a", "b", "c"]
+    X = dict(zip(names, world.x, strict=True))
+    X["b"][:10] = np.nan
+    est = MultimodalFactorAnalysis(latent_dim=3).fit(X)
+    scores = evaluate_imputation(est, X)
+    expected = [imputation_scores(est, {**X, name: None}, X) for name in names]
+    for name, wanted in zip(names, expected, strict=True):
+        given = scores.loc[[name]]
+        np.testing.assert_allclose(given.iloc[:, 1:], wanted.loc[[name]].iloc[:, 1:])
+    assert len(scores) == sum(x.shape[1] for x in world.x)
+    assert (scores.loc["b", "n_hidden"] == 40).all()
+
+
+def test_entries_are_hidden_in_exact_shares_of_what_is_known():
+    holed, _ = clinic(60)
+    est = PoEVAE(**FAST).fit(holed)
+    scores = evaluate_imputation(est, holed, hide="entries", rate=0.25, random_state=0)
+    known = holed.notna().sum()
+    assert scores.loc["X", "n_hidden"].to_dict() == {n: round(0.25 * k) for n, k in known.items()}
+    again = evaluate_imputation(est, holed, hide="entries", rate=0.25, random_state=0)
+    np.testing.assert_array_equal(scores["crps"], again["crps"])
+
+
+def test_what_cannot_be_hidden_is_told():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    est = MultimodalFactorAnalysis(latent_dim=1).fit(X)
+    with pytest.raises(ValueError, match="There is one modality, 'X', and nothing to fill it in"):
+        evaluate_imputation(est, X)
+    with pytest.raises(ValueError, match="hide must be 'modalities' or 'entries'; got 'rows'"):
+        evaluate_imputation(est, X, hide="rows")
+    with pytest.raises(ValueError, match="coverage must lie between 0 and 1; got 90"):
+        evaluate_imputation(est, X, hide="entries", coverage=90)
+    with pytest.raises(ValueError, match="Nothing was hidden: X shows too little for rate=0.01"):
+        evaluate_imputation(est, X, hide="entries", rate=0.01)

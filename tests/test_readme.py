@@ -1,26 +1,74 @@
 """The README's promises that a doctest cannot hold."""
 
+import inspect
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from skpoe import all_estimators
+from skpoe.cli import main
+from skpoe.cli.parameters import option_of
 from skpoe.demo import run_demo
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+ORIGINAL_OPTIONS = (
+    "dataset variational_strategy variational_posterior prior likelihood objective "
+    "unstructured_encoder lr K ebm_samples latent_dim m_dim vmf_dim n_vmfs theta_dim embed_dim "
+    "batch_size epochs kl_anneal_epochs no_improvement ar_step_size obs_std_dev pre_trained "
+    "mll_freq test_freq no_cuda seed grad_clip train_m test_m data_dir save_model"
+).split()
+
+
+def commands_of(page):
+    """The lines of all shell blocks of a page."""
+    blocks = re.findall(r"```sh\n(.*?)\n```", page, flags=re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
 
 
 def test_two_commands_each_one_line_from_nothing():
-    commands = re.findall(r"```sh\n(.*?)\n```", README, flags=re.DOTALL)
+    commands = [c for c in commands_of(README) if c.startswith("python3")]
     assert len(commands) == 2
-    assert all(c.startswith("python3 -m venv") and "\n" not in c for c in commands)
+    assert all(c.startswith("python3 -m venv") for c in commands)
     assert commands[0].endswith("-m skpoe demo")
     assert commands[1].endswith("-m pytest")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/command-line.md"])
+def test_commands_on_files_run(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    cells = pd.Index([f"cell{i}" for i in range(40)], name="cell")
+    z = rng.normal(size=(40, 1))
+    for name, rows in (("rna", slice(30)), ("adt", slice(15, None))):
+        pd.DataFrame(z + rng.normal(size=(40, 3)), index=cells)[rows].to_csv(f"{name}.csv")
+    commands = [c for c in commands_of((ROOT / page).read_text()) if c.startswith("skpoe")]
+    assert len(commands) >= 3
+    for command in commands:
+        words = shlex.split(command)[1:]
+        assert main([*words, *(["--max-iter", "3"] if words[0] == "fit" else [])]) == 0
+    for name in ("rna", "adt"):
+        filled = pd.read_csv(f"filled/{name}.csv", index_col=0)
+        assert set(filled.index) == set(cells)
+        assert filled.notna().all(axis=None)
+
+
+def test_every_option_of_the_original_has_its_row():
+    page = (ROOT / "docs" / "original.md").read_text().partition("## Its command line")[2]
+    rows = re.findall(r"^\| (`.*?) \| (.*) \|$", page, flags=re.MULTILINE)
+    theirs = re.findall(r"`(\w+)`", " ".join(left for left, _ in rows))
+    assert sorted(theirs) == sorted(ORIGINAL_OPTIONS)
+    parameters = inspect.signature(dict(all_estimators())["ModularVAE"]).parameters
+    ours = {"--modality", "--data", "--out", "--resume", "--hide", "--rate"}
+    ours |= {option_of(name) for name in parameters}
+    assert set(re.findall(r"`(--[\w-]+)", " ".join(right for _, right in rows))) <= ours
 
 
 def test_every_estimator_stands_in_the_table():
@@ -78,7 +126,6 @@ def test_demo_without_matplotlib_says_how_to_get_pictures(tmp_path):
 
 def test_command_line_tells_its_version(capsys):
     from skpoe import __version__
-    from skpoe.cli import main
 
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])

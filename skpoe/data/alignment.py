@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from . import tables
+
+# dtypes of pandas that may be missing, for kinds of numpy's that may not
+_NULLABLE = {"b": "boolean", "i": "Int64", "u": "UInt64"}
 
 
 def read_shapes(
@@ -74,6 +79,82 @@ def check_indexes(data: Mapping[str, Any]) -> dict[str, Any]:
     if first is None:
         return dict(data)
     return {n: t.set_axis(first[1]) if tables.is_frame(t) else t for n, t in data.items()}
+
+
+def join(
+    given: Mapping[str, Any], indexes: Mapping[str, pd.Index | None]
+) -> tuple[dict[str, Any], pd.Index | None]:
+    """Give tables the same rows: those whose label any of them has, in the order first seen.
+
+    Parameters
+    ----------
+    given : mapping of str to (DataFrame or ndarray)
+    indexes : mapping of str to (Index or None)
+        Labels of their rows. If no table has any, rows go by position.
+
+    Returns
+    -------
+    joined : dict of str to table
+        Rows that a table lacks are missing in it. Integers and truth values of a DataFrame become
+        those of pandas that may be missing ("Int64", "boolean") where one is.
+    index : Index or None
+
+    Raises
+    ------
+    ValueError
+        If only some tables have labels, or a label is missing or stands twice in one table.
+
+    Warns
+    -----
+    UserWarning
+        If no two tables have a label in common.
+    """
+    if all(index is None for index in indexes.values()):
+        return dict(given), None
+    if bare := [name for name, index in indexes.items() if index is None]:
+        raise ValueError(
+            f"The rows of the modalities {bare} have no labels, and those of others have: they "
+            "cannot be joined. Give each table an index, or none."
+        )
+    kinds = {pd.api.types.infer_dtype(index) for index in indexes.values()}
+    labels = {n: i if len(kinds) == 1 else i.astype(str) for n, i in indexes.items()}
+    for name, index in labels.items():
+        if index.hasnans:
+            raise ValueError(
+                f"Modality '{name}': the label of row {int(index.isna().argmax())} is missing."
+            )
+        if index.has_duplicates:
+            twice = index[index.duplicated()].unique()[:5].tolist()
+            raise ValueError(
+                f"Modality '{name}': the labels {twice} stand in several rows. Each row needs a "
+                "label of its own."
+            )
+    every = pd.Index(list(dict.fromkeys(chain(*labels.values()))))
+    every.name = next((i.name for i in labels.values() if i.name is not None), None)
+    if len(labels) > 1 and len(every) == sum(map(len, labels.values())):
+        first = ", ".join(f"'{name}' begins with {i[0]!r}" for name, i in labels.items() if len(i))
+        warnings.warn(
+            f"No two modalities have a row in common: {first}. Are these the labels of the rows?",
+            UserWarning,
+            stacklevel=2,
+        )
+    at = {name: index.get_indexer(every) for name, index in labels.items()}
+    return {name: _spread(table, at[name], every) for name, table in given.items()}, every
+
+
+def _spread(table: Any, at: np.ndarray, index: pd.Index) -> Any:
+    """Put rows of a table where the index has them, and missing ones where ``at`` is -1."""
+    lacks = at < 0
+    if not tables.is_frame(table):
+        return tables.hide(table[at], ~lacks) if lacks.any() else table[at]
+    if lacks.any():
+        kinds = {
+            label: _NULLABLE[dtype.kind]
+            for label, dtype in table.dtypes.items()
+            if isinstance(dtype, np.dtype) and dtype.kind in _NULLABLE
+        }
+        table = table.astype(kinds)
+    return table.set_axis(range(len(table))).reindex(at).set_axis(index)
 
 
 def read_mask(mask: Any, names: Sequence[str], n_samples: int) -> dict[str, np.ndarray]:

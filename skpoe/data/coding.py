@@ -142,7 +142,8 @@ def refill(
 ) -> pd.DataFrame:
     """Copy a frame with new values everywhere, or where it has none; keep dtypes that can hold."""
     missing = frame.isna().to_numpy() if missing_only else np.ones(frame.shape, dtype=bool)
-    if len(frame.dtypes.unique()) == 1 and _are_floats(frame):
+    told = any(coding.kind in ("bool", "levels") for coding in codings or ())
+    if len(frame.dtypes.unique()) == 1 and _are_floats(frame) and not told:
         values = np.where(missing, array, frame.to_numpy()).astype(frame.dtypes.iloc[0])
         return pd.DataFrame(values, index=frame.index, columns=frame.columns)
     columns = {}
@@ -155,6 +156,12 @@ def refill(
 
 
 def _refilled(column: pd.Series, values: np.ndarray, missing: np.ndarray, coding: Coding) -> Any:
+    if (
+        coding.kind in ("bool", "levels")
+        and pd.api.types.is_float_dtype(column.dtype)
+        and column.isna().all()
+    ):  # an empty column of a file: nothing in it says what it would hold
+        return decode(values, coding)
     if coding.levels is not None:
         return _refilled_levels(column, values, missing, coding.levels)
     if coding.kind == "bool":

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from .whole import replace
+from .whole import replacing
 
 # of the document; a new one is a new number, and old ones go on being read
 SCHEMA = 1
@@ -81,7 +81,9 @@ def write(
     ValueError
         When there is too much in the document.
     """
-    replace(os.path.realpath(path), to_bytes(document, tensors))
+    data = to_bytes(document, tensors)
+    with replacing(path) as beside, open(beside, "wb") as file:
+        file.write(data)
     return Path(path)
 
 
@@ -91,7 +93,7 @@ def to_bytes(document: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
     document[_DIGEST] = digest_of(document, tensors)
     text = _text_of(document)
     _check_header(len(text), 0)  # which the header is longer than: it may be too long to be made
-    data = _safetensors().save(tensors, {_DOCUMENT: text})
+    data = require_safetensors().save(tensors, {_DOCUMENT: text})
     n_header = int.from_bytes(data[:8], "little")
     _check_header(n_header, _n_nested(data[8 : 8 + n_header]))
     return data
@@ -125,7 +127,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
     OSError
         When the file system does not give it.
     """
-    safetensors = _safetensors()
+    safetensors = require_safetensors()
     with open(path, "rb", opener=_open_at_once) as file:
         about = os.fstat(file.fileno())
         if not stat.S_ISREG(about.st_mode):
@@ -272,7 +274,8 @@ def digest_of(document: dict[str, Any], tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _safetensors() -> ModuleType:
+def require_safetensors() -> ModuleType:
+    """Give the package safetensors, or say how to get it."""
     try:
         import safetensors.torch
     except ImportError as error:

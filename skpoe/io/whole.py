@@ -6,40 +6,52 @@ import contextlib
 import hashlib
 import os
 import secrets
+from collections.abc import Iterator
+from pathlib import PurePath
 
 try:
     import fcntl
 except ImportError:  # Windows: a file that is open cannot be removed there, which does as well
     fcntl = None  # type: ignore[assignment]
 
+_ENDING = ".skpoe-tmp"
 
-def replace(path: str, data: bytes) -> None:
-    """Write beside the path, then rename: whoever reads finds the old file or the new one.
 
-    What writers of the same path left there that were killed is removed.
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Give a path beside, for a file that takes the place of another when the block has ended.
+
+    Whoever reads finds the old file or the new one. What writers of the same path left there that
+    were killed is removed.
 
     Parameters
     ----------
-    path : str
-        No link.
-    data : bytes
+    path : str or path-like
+        What is there is replaced; where it is a link, what it leads to.
+
+    Yields
+    ------
+    beside : str
+        Of an empty file in the same folder, with the same suffixes.
 
     Raises
     ------
     OSError
         When the folder does not take the file; an old one stays as it was.
     """
+    path = os.path.realpath(path)
     folder, name = os.path.split(path)
     # of one length, whatever the name: file systems limit names
     mark = f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}-"
-    descriptor, beside = _make(folder, mark)
+    descriptor, beside = _make(folder, mark, "".join(PurePath(name).suffixes[-2:]))
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
+        try:
+            yield beside
+            _sync(beside, os.O_RDWR)
             if fcntl is not None:  # while it is locked, nobody takes it for left behind
                 os.replace(beside, path)
+        finally:
+            os.close(descriptor)
         if fcntl is None:
             os.replace(beside, path)
     except BaseException:
@@ -47,19 +59,23 @@ def replace(path: str, data: bytes) -> None:
             os.unlink(beside)
         raise
     if hasattr(os, "O_DIRECTORY"):  # the rename itself must survive a power cut
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
     _sweep(folder, mark)
 
 
-def _make(folder: str, mark: str) -> tuple[int, str]:
+def _sync(path: str, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make(folder: str, mark: str, suffixes: str) -> tuple[int, str]:
     """Make a file that is locked for as long as its writer lives; give descriptor and path."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     while True:
-        beside = os.path.join(folder, f"{mark}{secrets.token_hex(8)}.skpoe-tmp")
+        beside = os.path.join(folder, f"{mark}{secrets.token_hex(8)}{_ENDING}{suffixes}")
         descriptor = os.open(beside, flags, 0o666)  # less what the umask takes away
         if fcntl is not None:
             with contextlib.suppress(OSError):  # file systems without locks
@@ -73,7 +89,7 @@ def _sweep(folder: str, mark: str) -> None:
     """Remove what dead writers left behind. What is locked, or open on Windows, stays."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(mark) and entry.name.endswith(".skpoe-tmp"):
+            if entry.name.startswith(mark) and _ENDING in entry.name:
                 with contextlib.suppress(OSError):
                     _remove_unlocked(entry.path)
 
