@@ -399,12 +399,13 @@ def test_training_goes_on_where_it_stopped(folder, tmp_path, capsys):
     words = ["fit", "MVAE", *both(folder), "--max-iter", "2", "--hidden_layer_sizes=8", "--json"]
     words += ["--learning-rate", "constant", "--random-state", "0"]
     assert main([*words, "--out", first]) == 0
-    assert main([*words, "--out", second, "--resume", first]) == 0
+    assert main([*words, "--out", second, "--start-from", first]) == 0
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [one["n_iter"] for one in told] == [2, 4]
     assert told[1]["modalities"] == {"rna": 4, "adt": 3}
     assert (
-        main(["fit", "MoPoE", *both(folder), "--resume", first, "--out", str(tmp_path / "3")]) == 1
+        main(["fit", "MoPoE", *both(folder), "--start-from", first, "--out", str(tmp_path / "3")])
+        == 1
     )
     assert "is a model of MVAE" in capsys.readouterr().err
 

@@ -66,7 +66,7 @@ def test_every_option_of_the_original_has_its_row():
     theirs = re.findall(r"`(\w+)`", " ".join(left for left, _ in rows))
     assert sorted(theirs) == sorted(ORIGINAL_OPTIONS)
     parameters = inspect.signature(dict(all_estimators())["ModularVAE"]).parameters
-    ours = {"--modality", "--data", "--out", "--resume", "--hide", "--rate"}
+    ours = {"--modality", "--data", "--out", "--start-from", "--hide", "--rate"}
     ours |= {option_of(name) for name in parameters}
     assert set(re.findall(r"`(--[\w-]+)", " ".join(right for _, right in rows))) <= ours
 

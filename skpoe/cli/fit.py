@@ -30,7 +30,7 @@ def _fit_options(parser: Parser) -> None:
         )
         one.add_argument("--out", required=True, metavar="MODEL", help="file for the fitted model")
         one.add_argument(
-            "--resume", metavar="MODEL", help="model that is trained further, as by warm_start"
+            "--start-from", metavar="MODEL", help="model that is trained further, as by warm_start"
         )
         add_data(one, fits=True)
         add_common(one)
@@ -48,10 +48,10 @@ def _fit(arguments: argparse.Namespace, console: Console) -> Result:
         raise UsageError(str(error)) from error
     require_safetensors()
     refuse_old([out], arguments.force)
-    if arguments.resume is not None:
-        est = load(arguments.resume)
+    if arguments.start_from is not None:
+        est = load(arguments.start_from)
         if type(est) is not cls:
-            raise ValueError(f"{arguments.resume} is a model of {type(est).__name__}.")
+            raise ValueError(f"{arguments.start_from} is a model of {type(est).__name__}.")
         est.set_params(**parameters, warm_start=True)
     data = read_data(arguments)
     if columns := cut(arguments, data.X):

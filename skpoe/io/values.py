@@ -191,6 +191,9 @@ class Encoder:
         raise TypeError(f"A file cannot hold {what}: it is {got}. {remedy}.")
 
 
+_PLAIN = {type(None), bool, int, float, str}
+
+
 class Decoder:
     """Read what :class:`Encoder` wrote; anything else is refused.
 
@@ -223,10 +226,10 @@ class Decoder:
         FileFormatError
             When the encoder never writes this.
         """
-        if said is None or type(said) in (bool, int, float, str):
+        if type(said) in _PLAIN:
             return said
-        if type(said) is list:
-            return [self(part) for part in said]
+        if type(said) is list:  # of a million numbers, without a call for each
+            return [part if type(part) in _PLAIN else self(part) for part in said]
         if type(said) is not dict or len(said) != 1:
             raise FileFormatError(f"{str(said)[:80]} is no value")
         ((kind, held),) = said.items()
