@@ -17,8 +17,8 @@ FLOORS = [
     ["objectives", "metrics"],
     ["training", "drawing"],
     ["acquisition", "io"],
-    ["estimators", "preprocessing", "datasets", "model_selection"],
-    ["scorers", "imputation", "evaluation"],
+    ["estimators", "preprocessing", "datasets", "model_selection", "evaluation", "inspection"],
+    ["scorers", "imputation"],
     ["demo", "cli", "__main__", "__init__"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
