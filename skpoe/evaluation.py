@@ -195,7 +195,11 @@ def _drawn(
 
 
 def _spread(
-    estimator: BaseMultimodal, source: Source, known: list[np.ndarray], coverage: float, n_draws: int
+    estimator: BaseMultimodal,
+    source: Source,
+    known: list[np.ndarray],
+    coverage: float,
+    n_draws: int,
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """CRPS, whether inside the interval, and its width, of each cell: (N, F_m) a modality."""
     parts: list[list[tuple[np.ndarray, ...]]] = [[] for _ in known]

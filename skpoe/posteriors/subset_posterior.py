@@ -165,9 +165,7 @@ class SubsetPosterior:
         shared = self.shared(z)
         return (self.component_log_prob(z) - self.family.log_prob(other.params, shared)).mean(0)
 
-    def divergence_from(
-        self, other: SubsetPosterior, noise: RowNoise, n_draws: int = 1
-    ) -> Tensor:
+    def divergence_from(self, other: SubsetPosterior, noise: RowNoise, n_draws: int = 1) -> Tensor:
         """KL of the mixture of shared posteriors from another mixture: (N,) nats.
 
         In closed form where there is one; else the log-ratio averaged over draws, which has that
