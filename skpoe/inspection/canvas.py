@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils import check_random_state
 
 # Okabe and Ito's colours without the yellow: colour-blind readers tell them apart, and all can be
 # seen on white and on black
@@ -17,7 +19,7 @@ _MOST_CLASSES = len(MARKERS)
 
 
 def take_axes(display: Any, ax: Any) -> Any:
-    """Give the caller's axes, or those of a new figure, and keep them as ``ax_`` and ``figure_``."""
+    """Give the caller's axes, or those of a new figure; keep them as ``ax_`` and ``figure_``."""
     if ax is None:
         who = type(display).__name__
         try:
@@ -63,6 +65,9 @@ def scatter_by(ax: Any, points: np.ndarray, hue: Any, title: str | None, kwargs:
         marker = f"${name}$" if letters else MARKERS[k % len(MARKERS)]
         look = {"color": COLORS[k % len(COLORS)], "marker": marker, **kwargs}
         ax.scatter(*points[which == k].T, label=name, **look)
+    if letters:  # they say it themselves
+        ax.set_title(f"marker: {title}")
+        return
     add_legend(ax, title=title, loc="best", fontsize="small")
     ax.get_legend().get_title().set_color(ax.xaxis.label.get_color())
 
@@ -101,10 +106,6 @@ def _name(value: Any) -> str:
 
 def choose(n: int, subsample: int | float | None, random_state: Any) -> np.ndarray:
     """Choose rows of n in their order: so many, such a share, or all when None."""
-    from numbers import Integral, Real
-
-    from sklearn.utils import check_random_state
-
     if subsample is None:
         return np.arange(n)
     if isinstance(subsample, Integral) and subsample > 0:
@@ -119,6 +120,11 @@ def choose(n: int, subsample: int | float | None, random_state: Any) -> np.ndarr
     if size >= n:
         return np.arange(n)
     return np.sort(check_random_state(random_state).choice(n, size=size, replace=False))
+
+
+def legend_above(ax: Any, **kwargs: Any) -> Any:
+    """Add a legend above the axes, where it hides nothing."""
+    return add_legend(ax, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, **kwargs)
 
 
 def shorten(name: Any, most: int = 24) -> str:

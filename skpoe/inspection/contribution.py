@@ -15,7 +15,7 @@ from ..estimators.face import BaseMultimodal
 from ..estimators.wrapped import find_estimator
 from ..model import MultimodalVAE
 from ..random import RowNoise
-from .canvas import COLORS, add_legend, choose, shorten, take_axes
+from .canvas import COLORS, choose, legend_above, shorten, take_axes
 
 
 class ModalityContributionDisplay:
@@ -152,5 +152,5 @@ class ModalityContributionDisplay:
         ax.set_yticks(at, [shorten(name) for name in self.modality_names])
         ax.invert_yaxis()
         ax.set(xlabel="information about z (nats a row)", ylabel="modality")
-        add_legend(ax)
+        legend_above(ax, fontsize="small")
         return self

@@ -157,7 +157,7 @@ class CoverageDisplay:
         display : CoverageDisplay
         """
         ax = take_axes(self, ax)
-        ax.plot([0, 1], [0, 1], color=NEUTRAL, linestyle=":", label="as they say")
+        ax.plot([0, 1], [0, 1], color=NEUTRAL, linestyle=":", label="nominal")
         self.lines_ = []
         for k, (name, row) in enumerate(self.shares.iterrows()):
             look = {

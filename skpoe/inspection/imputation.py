@@ -111,7 +111,7 @@ class ImputationDisplay:
             (height, width) or (channels, height, width) of the target, where its rows are images
             that came flat.
         n_images : int, default=8
-            How many images.
+            How many images. No other rows are then predicted.
         subsample : int, float or None, default=500
             So many of the rows with hidden cells at most, such a share of them, or all, and as
             many cells.
@@ -138,11 +138,13 @@ class ImputationDisplay:
         _, truth = find_estimator(estimator, truth, f"{cls.__name__} asks")
         wanted = _features(est, target)
         source, known = est._read(X), est._read(truth)
-        lacking = _hidden(source, known, wanted).any(axis=1)
-        at = np.flatnonzero(lacking)
-        at = at[choose(len(at), subsample, random_state)]
+        hidden = _hidden(source, known, wanted)
+        at = np.flatnonzero(hidden.any(axis=1))
+        shape = _shape_of_images(est._layout, hidden.any(axis=0), image_shape)
+        draws_images = shape is not None and kind != "scatter"
+        at = at[choose(len(at), n_images if draws_images else subsample, random_state)]
         display = cls.from_source(
-            est, source.take(at), known.take(at)[:], target, coverage, image_shape, n_images
+            est, source.take(at), known.take(at)[:], target, coverage, image_shape
         )
         display._thin(subsample, random_state)
         return display.plot(ax, kind=kind, scatter_kwargs=scatter_kwargs)
@@ -156,7 +158,6 @@ class ImputationDisplay:
         target: Any = None,
         coverage: float = 0.9,
         image_shape: tuple[int, ...] | None = None,
-        n_images: int = 8,
     ) -> ImputationDisplay:
         """Predict what is hidden in rows that have been read."""
         wanted = _features(estimator, target)
@@ -168,7 +169,10 @@ class ImputationDisplay:
             )
         low, high = (np.hstack(ends) for ends in estimator._intervals(source, coverage))
         guess = np.hstack(estimator._means(source, range(len(known))))
-        images = _images(estimator._layout, wanted, image_shape, n_images, shown, y, guess)
+        shape = _shape_of_images(estimator._layout, hidden.any(axis=0), image_shape)
+        images = (
+            None if shape is None else _images(estimator._layout, hidden, shape, shown, y, guess)
+        )
         cells = hidden & ~np.isnan(low)
         columns = np.flatnonzero(cells.any(axis=0))
         unit, shift, scale = "data's units", 0.0, 1.0
@@ -231,7 +235,12 @@ class ImputationDisplay:
     def _draw_cells(self, ax: Any, kwargs: dict) -> None:
         inside = (self.low <= self.y_true) & (self.y_true <= self.high)
         ends = np.concatenate([self.y_true, self.y_pred])
-        ax.plot(*[[ends.min(), ends.max()]] * 2, color=NEUTRAL, linestyle=":", label="as it was")
+        ax.plot(
+            *[[ends.min(), ends.max()]] * 2,
+            color=NEUTRAL,
+            linestyle=":",
+            label="predicted = truth",
+        )
         names = {"inside": (inside, COLORS[0], "o"), "outside": (~inside, COLORS[1], "^")}
         for name, (those, color, marker) in names.items():
             label = f"{name} the {self.coverage:.0%} interval: {those.mean():.0%}"
@@ -273,11 +282,7 @@ class ImputationDisplay:
             canvas = np.concatenate([np.nan_to_num(canvas), 1.0 - holes], axis=-1)
             ax.imshow(canvas, aspect="equal", interpolation="nearest")
         else:
-            drawn = ax.imshow(canvas, cmap="gray", aspect="equal", interpolation="nearest")
-            bar = ax.figure.colorbar(drawn, ax=ax, label=self.unit_of_images, shrink=0.6)
-            ink = ax.xaxis.label.get_color()
-            bar.ax.yaxis.label.set_color(ink)
-            bar.ax.tick_params(colors=ink)
+            ax.imshow(canvas, cmap="gray", aspect="equal", interpolation="nearest")
         n_rows, n_images = images.shape[:2]
         for r in range(n_rows):
             for k in range(n_images):
@@ -289,10 +294,10 @@ class ImputationDisplay:
         ax.set_xticks([])
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
-        ax.set_xlabel(f"rows of {shorten(self.name, 40)}")
+        low, high = np.nanmin(self.images), np.nanmax(self.images)
+        scale = f"black {low:.3g}, white {high:.3g}, data's units"
+        ax.set_xlabel(f"rows of {shorten(self.name, 40)} ({scale})")
         ax.grid(False)
-
-    unit_of_images = "data's units"
 
 
 def _features(estimator: BaseMultimodal, target: Any) -> np.ndarray:
@@ -316,31 +321,29 @@ def _hidden(source: Source, known: Source, wanted: np.ndarray) -> np.ndarray:
 
 def _name(layout: Layout, columns: np.ndarray) -> str:
     """Say in few words what columns, of all modalities side by side, are."""
-    starts = np.cumsum((0, *layout.widths))
-    of = np.unique(np.searchsorted(starts, columns, side="right") - 1)
+    of = _modalities(layout, columns)
     if len(columns) == 1:
         m = int(of[0])
-        return f"{layout.names[m]}: {layout.labels(m)[columns[0] - starts[m]]}"
+        return f"{layout.names[m]}: {layout.labels(m)[columns[0] - sum(layout.widths[:m])]}"
     return " + ".join(layout.names[m] for m in of)
 
 
-def _images(
-    layout: Layout,
-    wanted: np.ndarray,
-    image_shape: tuple[int, ...] | None,
-    n_images: int,
-    shown: np.ndarray,
-    truth: np.ndarray,
-    guess: np.ndarray,
-) -> np.ndarray | None:
-    """Cut images of the one modality that is wanted out of rows, (3, n, H, W) or (3, n, H, W, 3)."""
+def _modalities(layout: Layout, columns: np.ndarray) -> np.ndarray:
+    """Tell which modalities columns, of all side by side, are in: distinct numbers."""
     starts = np.cumsum((0, *layout.widths))
-    hidden = np.isnan(shown) & ~np.isnan(truth) & wanted
-    of = np.unique(np.searchsorted(starts, np.flatnonzero(hidden.any(axis=0)), side="right") - 1)
+    return np.unique(np.searchsorted(starts, columns, side="right") - 1)
+
+
+def _shape_of_images(
+    layout: Layout, hidden: np.ndarray, image_shape: tuple[int, ...] | None
+) -> tuple[int, ...] | None:
+    """Tell the shape of the images that lack any of these features (F,); None if they are none."""
+    of = _modalities(layout, np.flatnonzero(hidden))
     if len(of) != 1:
         return None
     m = int(of[0])
-    shape = image_shape or (layout.sizes[m] if isinstance(layout.sizes[m], tuple) else None)
+    size = layout.sizes[m]
+    shape = image_shape or (size if isinstance(size, tuple) else None)
     if shape is None:
         return None
     if int(np.prod(shape)) != layout.widths[m]:
@@ -348,10 +351,21 @@ def _images(
             f"image_shape={shape} has {int(np.prod(shape))} numbers, but modality "
             f"'{layout.names[m]}' has {layout.widths[m]} features."
         )
-    if len(shape) == 3 and shape[0] not in (1, 3):
-        return None
-    part = slice(starts[m], starts[m + 1])
-    x, y, p = (table[:n_images, part] for table in (shown, truth, guess))
+    return shape if len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3)) else None
+
+
+def _images(
+    layout: Layout,
+    hidden: np.ndarray,
+    shape: tuple[int, ...],
+    shown: np.ndarray,
+    truth: np.ndarray,
+    guess: np.ndarray,
+) -> np.ndarray:
+    """Cut images out of rows: truth, shown and filled in, (3, n, H, W) or (3, n, H, W, 3)."""
+    m = int(_modalities(layout, np.flatnonzero(hidden.any(axis=0)))[0])
+    start = sum(layout.widths[:m])
+    x, y, p = (table[:, start : start + layout.widths[m]] for table in (shown, truth, guess))
     rows = np.stack([y, x, np.where(np.isnan(x), p, x)]).reshape(3, len(x), *shape)
     if len(shape) == 2:
         return rows

@@ -28,10 +28,10 @@ _N_GRID = 80
 class PosteriorDisplay:
     """The posteriors of one row given each modality alone and given all it shows, and the prior.
 
-    Two latent variables are drawn: dots are draws, and an ellipse holds 90 % of a Gaussian that has
-    the mean and covariance of the draws. Where the model has just two, grey is the true posterior,
-    in proportion to p(x, z). On a sphere, draws are on the map of :class:`LatentDisplay`; on a
-    circle, each posterior has a ring of its own.
+    Two latent variables are drawn: dots are draws, and an ellipse holds 90 % of a Gaussian that
+    has the mean and covariance of the draws. Where the model has just two, a dashed line holds
+    90 % of the true posterior, in proportion to p(x, z). On a sphere, draws are on the map of
+    :class:`LatentDisplay`; on a circle, each posterior has a ring of its own.
 
     Make it by :meth:`from_estimator`; what it shows are its attributes.
 
@@ -191,10 +191,10 @@ class PosteriorDisplay:
         ax = take_axes(self, ax)
         if self.density is not None:
             x, y, density = self.density
-            levels = [0.01, 0.1, 0.3, 0.6, 1.0]  # of the peak
-            colors = [(0.53, 0.53, 0.53, a) for a in (0.15, 0.3, 0.45, 0.6)]
-            ax.contourf(x, y, density, levels=levels, colors=colors)
-            ax.fill([], [], color=NEUTRAL, alpha=0.5, label="true posterior")
+            ink = ax.xaxis.label.get_color()
+            level = [_level_that_holds(0.9, density)]
+            ax.contour(x, y, density, levels=level, colors=[ink], linestyles="--", zorder=3)
+            ax.plot([], [], color=ink, linestyle="--", label="true posterior")
         is_flat, is_circle = self.projection.boundary is None, self.projection.boundary == 1.0
         for k, (name, points) in enumerate(self.draws.items()):
             color = NEUTRAL if name == "prior" else COLORS[(k - 1) % len(COLORS)]
@@ -228,16 +228,30 @@ def _true_density(
     estimator: BaseMultimodal, source: Source, draws: dict[str, np.ndarray], pair: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute p(x, z) of the row on a grid that holds the draws, in units of its peak."""
-    points = np.concatenate(list(draws.values()))
-    low, high = points.min(0), points.max(0)
-    x, y = (np.linspace(a, b, _N_GRID) for a, b in zip(low, high, strict=True))
-    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)[:, np.argsort(pair)]
+    order = list(np.argsort(pair))
 
     def joint(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[torch.Tensor]:
         z = torch.from_numpy(grid).to(batch.values[0])[:, None, None]  # (K, 1, 1, 2)
         log_joint = model.log_likelihood(z, batch).sum(-1) + model.prior.log_prob(z)
         return [log_joint[:, :, 0].T]
 
-    log_joint = estimator._predict(source, joint, len(grid))[0][0]
-    density = np.exp(log_joint - log_joint.max())
-    return x, y, density.reshape(_N_GRID, _N_GRID)
+    points = np.concatenate(list(draws.values()))
+    low, high = points.min(0), points.max(0)
+    for _ in range(2):  # the second time, where the first found anything
+        x, y = (np.linspace(a, b, _N_GRID) for a, b in zip(low, high, strict=True))
+        grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)[:, order]
+        log_joint = estimator._predict(source, joint, len(grid))[0][0]
+        density = np.exp(log_joint - log_joint.max()).reshape(_N_GRID, _N_GRID)
+        there = [np.flatnonzero((density > 1e-4).any(axis=axis)) for axis in (0, 1)]
+        step = (high - low) / (_N_GRID - 1)
+        low, high = (
+            np.array([v[at[end]] for v, at in zip((x, y), there, strict=True)]) + pad * step
+            for end, pad in ((0, -2), (-1, 2))
+        )
+    return x, y, density
+
+
+def _level_that_holds(share: float, density: np.ndarray) -> float:
+    """Find the height above which such a share of the mass on an even grid lies."""
+    falling = np.sort(density, axis=None)[::-1]
+    return float(falling[np.searchsorted(falling.cumsum(), share * falling.sum())])

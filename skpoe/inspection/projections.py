@@ -35,9 +35,7 @@ class Projection:
 
 
 def means_of(estimator: BaseMultimodal, source: Source) -> np.ndarray:
-    """Posterior means (N, D): inside the sphere, where z is on one, so that its length says how sure
-    the posterior is of the direction.
-    """
+    """Give posterior means (N, D); on a sphere, inside it: the shorter, the less sure."""
 
     def inside(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list:
         posterior = model.posterior(batch, noise=noise)
@@ -48,7 +46,7 @@ def means_of(estimator: BaseMultimodal, source: Source) -> np.ndarray:
 
 
 def spheres_of(estimator: BaseMultimodal) -> tuple[int, int] | None:
-    """Number of spheres and of their coordinates; None where z is not on spheres."""
+    """Tell the number of spheres and of their coordinates; None where z is not on spheres."""
     prior = estimator.model_.prior
     return tuple(prior.eta.shape) if isinstance(prior, UniformSphere) else None
 
