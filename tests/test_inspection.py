@@ -56,7 +56,7 @@ DISPLAYS = {
         est, X, n_draws=8, ax=ax
     ),
     "posterior": lambda est, X, truth, ax: PosteriorDisplay.from_estimator(
-        est, X, row=20, n_draws=50, ax=ax
+        est, X, row=-1, n_draws=50, ax=ax
     ),
 }
 WORDS = {

@@ -48,6 +48,7 @@ from .fitting import all_or_nothing, draw_seed
 from .imputing import ImputationMixin
 from .naming import show_only
 from .reading import check_support
+from .reporting import ReportingMixin
 from .saving import SavingMixin
 
 # numbers that one chunk of a prediction may hold at once in its widest layer
@@ -62,6 +63,7 @@ class BaseMultimodal(
     ConditioningMixin,
     AcquisitionMixin,
     SavingMixin,
+    ReportingMixin,
     BaseEstimator,
     metaclass=ABCMeta,
 ):

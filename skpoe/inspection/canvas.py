@@ -73,9 +73,10 @@ def scatter_by(ax: Any, points: np.ndarray, hue: Any, title: str | None, kwargs:
 
 
 def is_amount(hue: pd.Series) -> bool:
-    """Whether values are amounts, for a colour bar: more different numbers than classes can be."""
-    is_number = pd.api.types.is_numeric_dtype(hue) and not pd.api.types.is_bool_dtype(hue)
-    return is_number and hue.nunique() > _MOST_CLASSES
+    """Whether values are amounts, for a colour bar: with fractions, or more than classes can be."""
+    if not pd.api.types.is_numeric_dtype(hue) or pd.api.types.is_bool_dtype(hue):
+        return False
+    return hue.nunique() > _MOST_CLASSES or bool((hue.dropna() % 1 != 0).any())
 
 
 def classes_of(hue: pd.Series) -> tuple[list[str], np.ndarray]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..estimators.face import BaseMultimodal
 from ..estimators.wrapped import find_estimator
 from .canvas import COLORS, add_legend, take_axes
 
@@ -67,16 +68,19 @@ class LossCurveDisplay:
         display : LossCurveDisplay
         """
         estimator, _ = find_estimator(estimator, None, f"{cls.__name__} shows")
+        return cls.of(estimator).plot(ax, line_kwargs=line_kwargs)
+
+    @classmethod
+    def of(cls, estimator: BaseMultimodal) -> LossCurveDisplay:
+        """Read the history of a fitted estimator."""
         if not hasattr(estimator, "history_"):
-            display = cls(loss=-np.array(estimator.loglike_), step_name="step of EM")
-        else:
-            history = estimator.history_
-            validation = -np.array([record.get("validation", np.nan) for record in history])
-            display = cls(
-                loss=np.array([record["loss"] for record in history]),
-                validation=None if np.isnan(validation).all() else validation,
-            )
-        return display.plot(ax, line_kwargs=line_kwargs)
+            return cls(loss=-np.array(estimator.loglike_), step_name="step of EM")
+        history = estimator.history_
+        validation = -np.array([record.get("validation", np.nan) for record in history])
+        return cls(
+            loss=np.array([record["loss"] for record in history]),
+            validation=None if np.isnan(validation).all() else validation,
+        )
 
     def plot(self, ax: Any = None, *, line_kwargs: dict | None = None) -> LossCurveDisplay:
         """Draw.

@@ -121,7 +121,7 @@ class PosteriorDisplay:
         source = estimator._read(X)
         if not -len(source) <= row < len(source):
             raise ValueError(f"row must be a row of X, which has {len(source)}; got {row!r}.")
-        one = source.take(np.array([row]))
+        one = source.take(np.array([row % len(source)]))
         display = cls.from_source(estimator, one, components, sphere, n_draws)
         return display.plot(ax, scatter_kwargs=scatter_kwargs)
 

@@ -81,7 +81,7 @@ def write(
     ValueError
         When there is too much in the document.
     """
-    _replace(os.path.realpath(path), to_bytes(document, tensors))
+    replace_file(os.path.realpath(path), to_bytes(document, tensors))
     return Path(path)
 
 
@@ -259,7 +259,7 @@ def _digest_of(document: dict[str, Any], tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _replace(path: str, data: bytes) -> None:
+def replace_file(path: str, data: bytes) -> None:
     """Write beside the path, then rename: whoever reads finds the old file or the new one."""
     folder = os.path.dirname(path)
     beside = os.path.join(folder, f".{secrets.token_hex(8)}.skpoe-tmp")
