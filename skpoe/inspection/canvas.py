@@ -73,7 +73,7 @@ def scatter_by(ax: Any, points: np.ndarray, hue: Any, title: str | None, kwargs:
 
 
 def is_amount(hue: pd.Series) -> bool:
-    """Whether values are amounts, for a colour bar: with fractions, or more than classes can be."""
+    """Whether values are amounts, for a colour bar: with fractions, or too many for classes."""
     if not pd.api.types.is_numeric_dtype(hue) or pd.api.types.is_bool_dtype(hue):
         return False
     return hue.nunique() > _MOST_CLASSES or bool((hue.dropna() % 1 != 0).any())

@@ -107,7 +107,8 @@ def escape(text: Any) -> str:
 
 def paragraph(text: str, *, note: bool = False) -> str:
     """Make a paragraph of plain text."""
-    return f"<p{' class="note"' if note else ''}>{escape(text)}</p>"
+    kind = ' class="note"' if note else ""
+    return f"<p{kind}>{escape(text)}</p>"
 
 
 def facts(pairs: dict[str, Any]) -> str:
@@ -126,15 +127,15 @@ def table(
     numeric = [all(_is_number(row[j]) for row in rows) and bool(rows) for j in range(len(header))]
     kind = [' class="number"' if is_number else "" for is_number in numeric]
     head = "".join(f"<th{k}>{escape(h)}</th>" for h, k in zip(header, kind, strict=True))
-    body = "".join(
-        f"<tr{' class="mark"' if marked is not None and marked[i] else ''}>"
-        + "".join(f"<td{k}>{escape(number(x))}</td>" for x, k in zip(row, kind, strict=True))
-        + "</tr>\n"
-        for i, row in enumerate(rows)
-    )
+    lines = []
+    for i, row in enumerate(rows):
+        mark = ' class="mark"' if marked is not None and marked[i] else ""
+        cells = (f"<td{k}>{escape(number(x))}</td>" for x, k in zip(row, kind, strict=True))
+        lines.append(f"<tr{mark}>{''.join(cells)}</tr>")
+    body = "\n".join(lines)
     return (
         f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{body}</tbody>\n</table></div>"
+        f"<tbody>\n{body}\n</tbody>\n</table></div>"
     )
 
 
@@ -143,7 +144,7 @@ def number(value: Any) -> str:
     if isinstance(value, str) or not _is_number(value):
         return str(value)
     if value is None or value != value:
-        return "–"
+        return "-"
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import warnings
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..data.modalities import Modalities
 from ..data.source import Source
-from ..estimators import MultimodalFactorAnalysis
 from ..estimators.face import BaseMultimodal
 from ..estimators.fitting import still_falls
-from ..evaluation import scores_of
+from ..estimators.summary import core_of, likelihood_in_words
 from ..io.container import replace_file
 from .canvas import choose, shorten
 from .contribution import ModalityContributionDisplay
@@ -28,16 +24,13 @@ from .latent import LatentDisplay
 from .loss_curve import LossCurveDisplay
 from .missingness import MissingnessDisplay
 from .page import Section, facts, figure, page, paragraph, table
+from .trials import Trial, column_means, how_hidden, linear_baseline, measure, trials_of
 
 _N_DRAWS = 100
 # numbers that are drawn for scores, about; and fewest rows all the same
 _MOST_DRAWN, _FEWEST_ROWS = 2**26, 50
 # modalities that are hidden in turn
 _MOST_HIDDEN = 20
-# entries of one table that are hidden
-_SHARE_HIDDEN = 0.3
-# numbers to which factor analysis is fitted on the way
-_CHEAP = 40_000
 
 
 def write_report(
@@ -110,10 +103,6 @@ class Report:
         rows = choose(len(source), size, self.random_state)
         return source if len(rows) == len(source) else source.take(rows)
 
-    @cached_property
-    def _arrays(self) -> list[np.ndarray]:
-        return self._scored[:]
-
     def _which_rows(self) -> str:
         """Say whose scores these are."""
         whole = self.data if self.held_out is None else self.held_out
@@ -145,12 +134,8 @@ class Report:
         )
 
     def _model(self) -> str:
-        est, model = self.estimator, self.estimator.model_
+        est = self.estimator
         doc = (inspect.getdoc(type(est)) or "").split("\n")[0]
-        n_weights = sum(parameter.numel() for parameter in model.parameters())
-        core = table(
-            ("slot", "what stands there"), [*core_of(est).items(), ("weights", n_weights)]
-        )
         auto = getattr(est, "auto_", {})
         signature = inspect.signature(type(est)).parameters
         rows, marked = [], []
@@ -161,7 +146,7 @@ class Report:
             marked.append(_say(value) != _say(default))
         return (
             paragraph(doc)
-            + core
+            + table(("slot", "what stands there"), core_of(est).items())
             + "<h3>Parameters</h3>"
             + paragraph(
                 f"{sum(marked)} of {len(rows)} are not the default; they stand out.", note=True
@@ -222,118 +207,45 @@ class Report:
         )
 
     @cached_property
-    def _hidden(self) -> list[tuple[str, Source, list[np.ndarray]]]:
-        """Tests: what is hidden, the rows without it, and what is known of it."""
-        arrays, names = self._arrays, self.estimator.modality_names_
-        if len(arrays) == 1:
-            rng = np.random.default_rng(0)
-            hide = (rng.uniform(size=arrays[0].shape) < _SHARE_HIDDEN) & ~np.isnan(arrays[0])
-            return [(names[0], self._without([hide]), arrays)] if hide.any() else []
-        shown = self._scored.observed()
-        tests = []
-        for m in range(min(len(arrays), _MOST_HIDDEN)):
-            rows = np.flatnonzero(shown[:, m] & (shown.sum(axis=1) > 1))
-            if len(rows):
-                known = [x[rows] for x in arrays]
-                tests.append((names[m], self._scored.take(rows).hide([m]), known))
-        return tests
-
-    def _without(self, hide: list[np.ndarray]) -> Source:
-        holed = [np.where(h, np.nan, x) for h, x in zip(hide, self._arrays, strict=True)]
-        named = dict(zip(self.estimator.modality_names_, holed, strict=True))
-        return Source(Modalities(named), self._scored.widths, self._scored.dtype)
+    def _trials(self) -> list[Trial]:
+        return trials_of(self.estimator, self._scored, _MOST_HIDDEN)
 
     def _predictions(self) -> str:
-        if not self._hidden:
+        if not self._trials:
             return paragraph("No row shows more than one modality: nothing can be tested.")
-        analysis, rows = self._factor_analysis, []
-        for name, source, known in self._hidden:
-            row = self._row(name, self.estimator, source, known)
+        est, known = self.estimator, self._sample(self.data, self.max_rows)
+        means, analysis, rows = column_means(known), linear_baseline(est, known), []
+        for trial in self._trials:
+            row = measure(est, trial, means, _N_DRAWS)
             if analysis is not None:
-                row["factor analysis"] = self._row(name, analysis, source, known)["error"]
+                row["error of factor analysis"] = measure(analysis, trial, means, 2)["error"]
             rows.append(row)
         frame = pd.DataFrame(rows).dropna(axis=1, how="all")
-        text = (
-            f"{_SHARE_HIDDEN:.0%} of the shown entries were hidden at random"
-            if len(self._arrays) == 1
-            else "Each modality was hidden in turn, in the rows that show others too,"
+        n_modalities = len(self.data.widths)
+        text = f"{how_hidden(n_modalities)} and predicted from the rest. {self._which_rows()}"
+        if analysis is not None:
+            text += " Factor analysis was fitted to rows given as X."
+        if n_modalities > _MOST_HIDDEN:
+            text += f" Only the first {_MOST_HIDDEN} of {n_modalities} modalities were."
+        meaning = (
+            "error: mean squared error over that of the column mean, averaged over columns; 1 is "
+            "no better than the mean, 0 is perfect."
         )
-        more = (
-            " Factor analysis was fitted to the rows given as X." if analysis is not None else ""
-        )
-        if len(self._arrays) > _MOST_HIDDEN:
-            more += f" Only the first {_MOST_HIDDEN} of {len(self._arrays)} modalities were."
-        return (
-            paragraph(f"{text} and predicted from the rest. {self._which_rows()}{more}")
-            + table(list(frame.columns), frame.itertuples(index=False))
-            + paragraph(
-                "error: mean squared error over that of the column mean, the mean over columns; "
-                "1 is no better than the mean, 0 is perfect. accuracy, of flags and levels, beside "
-                "that of the most frequent level. 90 % coverage: share of hidden cells inside "
-                "their intervals.",
-                note=True,
+        if "accuracy" in frame:
+            meaning += (
+                " accuracy: of flags and levels, the share that is predicted right; most "
+                "frequent: that of the commonest level."
             )
+        meaning += " 90 % coverage: share of hidden cells inside their intervals."
+        return (
+            paragraph(text)
+            + table(list(frame.columns), frame.itertuples(index=False))
+            + paragraph(meaning, note=True)
         )
-
-    def _row(
-        self, name: str, est: BaseMultimodal, source: Source, known: list[np.ndarray]
-    ) -> dict[str, Any]:
-        scores = scores_of(est, source, known, 0.9, _N_DRAWS)
-        base, common = self._baselines(source, known)
-        error = (scores["rmse"] ** 2 / base)[base > 0]
-        inside, n = scores["coverage"].dropna(), scores["n_hidden"]
-        return {
-            "hidden": name,
-            "cells": int(n.sum()),
-            "error": error.mean(),
-            "accuracy": scores["accuracy"].mean(),
-            "most frequent": common[scores["accuracy"].notna()].mean(),
-            "90 % coverage": np.average(inside, weights=n[inside.index])
-            if len(inside)
-            else np.nan,
-        }
-
-    @cached_property
-    def _column_means(self) -> list[np.ndarray]:
-        """Mean of what the rows given as X show, of each column, (F_m,) a modality."""
-        arrays = self._sample(self.data, self.max_rows)[:]
-        counts = [np.maximum((~np.isnan(x)).sum(axis=0), 1) for x in arrays]
-        return [np.nansum(x, axis=0) / n for x, n in zip(arrays, counts, strict=True)]
-
-    def _baselines(self, source: Source, known: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Give, of each column with hidden cells, what the plainest guesses come to.
-
-        Mean squared error of the column mean, and share of the most frequent value.
-        """
-        squares, shares = [], []
-        for x, y, mean in zip(source[:], known, self._column_means, strict=True):
-            hidden = np.isnan(x) & ~np.isnan(y)
-            for j in np.flatnonzero(hidden.any(axis=0)):
-                cells = y[hidden[:, j], j]
-                squares.append(np.square(cells - mean[j]).mean())
-                shares.append(np.unique(cells, return_counts=True)[1].max() / len(cells))
-        return np.array(squares), np.array(shares)
-
-    @cached_property
-    def _factor_analysis(self) -> MultimodalFactorAnalysis | None:
-        """A linear model of the rows given as X, where it is cheap and makes sense."""
-        est = self.estimator
-        members = (part for each in est.model_.likelihoods for part in each.members())
-        if isinstance(est, MultimodalFactorAnalysis) or any(part.has_levels for part in members):
-            return None
-        width = sum(self.data.widths)
-        rows = min(self.max_rows, _CHEAP // width)
-        if rows < 4 * _FEWEST_ROWS and rows < len(self.data):
-            return None
-        arrays = self._sample(self.data, rows)[:]
-        X = Modalities(dict(zip(est.modality_names_, arrays, strict=True)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it is a baseline, good or not
-            return MultimodalFactorAnalysis(n_threads=est.n_threads).fit(X)
 
     def _coverage(self) -> str:
         shares, counts = [], []
-        for _, source, known in self._hidden:
+        for _, source, known in self._trials:
             try:
                 display = CoverageDisplay.from_source(
                     self.estimator, source, known, n_draws=_N_DRAWS
@@ -403,30 +315,6 @@ class Report:
             + table(("modality", "alone", "beside the others"), rows)
             + picture
         )
-
-
-def core_of(estimator: BaseMultimodal) -> dict[str, str]:
-    """Name what stands in the slots of a fitted model."""
-    model = estimator.model_
-    objective = getattr(estimator, "_objective", None)
-    core = {
-        "strategy": type(model.strategy).__name__,
-        "posterior": type(model.strategy.family).__name__,
-        "components": f"{len(model.subsets)}",
-        "prior": type(model.prior).__name__,
-        "objective": "log-likelihood (EM)" if objective is None else type(objective).__name__,
-    }
-    if model.private is not None:
-        core["private variables"] = f"{model.private.prior.latent_dim} a modality"
-    return core
-
-
-def likelihood_in_words(likelihood: Any, labels: Any) -> str:
-    """Name a likelihood; of columns of several kinds, how many have which."""
-    told = likelihood.describe(labels)
-    if not isinstance(told, dict):
-        return str(told)
-    return ", ".join(f"{n} {name}" for name, n in Counter(map(str, told.values())).most_common())
 
 
 def _some(labels: Any) -> str:
