@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.source import Source
+from ..estimators import MultimodalFactorAnalysis
 from ..estimators.face import BaseMultimodal
 from ..estimators.fitting import still_falls
 from ..estimators.summary import core_of, likelihood_in_words
@@ -136,13 +137,15 @@ class Report:
     def _model(self) -> str:
         est = self.estimator
         doc = (inspect.getdoc(type(est)) or "").split("\n")[0]
-        auto = getattr(est, "auto_", {})
+        auto = {"imputation": est._how_to_average(est.imputation), **getattr(est, "auto_", {})}
+        if isinstance(est, MultimodalFactorAnalysis):
+            auto |= {"latent_dim": est.latent_dim_, "shrinkage": est.shrinkage_}
         signature = inspect.signature(type(est)).parameters
         rows, marked = [], []
         for name, value in est.get_params(deep=False).items():
             default = signature[name].default
-            came_to = auto.get(name, "") if isinstance(value, str) and value == "auto" else ""
-            rows.append((name, _say(value), _say(came_to) if came_to != "" else ""))
+            came_to = _say(auto[name]) if _is_auto(value) and name in auto else ""
+            rows.append((name, _say(value), came_to))
             marked.append(_say(value) != _say(default))
         return (
             paragraph(doc)
@@ -178,6 +181,8 @@ class Report:
             for m, name in enumerate(layout.names)
         ]
         header = ("modality", "likelihood", "features", "columns", "rows that show it", "missing")
+        if not any(row[3] for row in rows):  # columns without names
+            header, rows = (*header[:3], *header[4:]), [(*row[:3], *row[4:]) for row in rows]
         display = MissingnessDisplay.from_source(self._sample(source, 100_000), layout)
         n_bars = min(len(display.counts), 16)
         return table(header, rows) + figure(
@@ -228,8 +233,8 @@ class Report:
         if n_modalities > _MOST_HIDDEN:
             text += f" Only the first {_MOST_HIDDEN} of {n_modalities} modalities were."
         meaning = (
-            "error: mean squared error over that of the column mean, averaged over columns; 1 is "
-            "no better than the mean, 0 is perfect."
+            "error: mean squared error over that of the column mean, the median over columns; 1 "
+            "is no better than the mean, 0 is perfect."
         )
         if "accuracy" in frame:
             meaning += (
@@ -324,8 +329,12 @@ def _some(labels: Any) -> str:
     return ", ".join(shorten(x) for x in labels[:5]) + (", ..." if len(labels) > 5 else "")
 
 
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == "auto"
+
+
 def _say(value: Any) -> str:
-    text = repr(value)
+    text = f"{value:.6g}" if isinstance(value, float) else repr(value)
     return text if len(text) <= 160 else f"{text[:157]}..."
 
 

@@ -79,7 +79,7 @@ def measure(
     Returns
     -------
     row : dict
-        ``hidden``; ``cells``; ``error``, mean squared error over that of the means, averaged over
+        ``hidden``; ``cells``; ``error``, mean squared error over that of the means, the median of
         columns; ``accuracy`` of flags and levels, and how ``most frequent`` the commonest is;
         ``90 % coverage``. NaN where there is none.
     """
@@ -96,7 +96,7 @@ def measure(
     return {
         "hidden": trial.name,
         "cells": int(n.sum()),
-        "error": (scores["rmse"][base > 0] ** 2 / base[base > 0]).mean(),
+        "error": (scores["rmse"][base > 0] ** 2 / base[base > 0]).median(),
         "accuracy": scores["accuracy"].mean(),
         "most frequent": np.array(common)[scores["accuracy"].notna()].mean()
         if scores["accuracy"].notna().any()
