@@ -18,16 +18,22 @@ NEUTRAL = "#888888"
 _MOST_CLASSES = len(MARKERS)
 
 
+def require_matplotlib(who: str) -> None:
+    """Raise ImportError that says what to do where matplotlib is not installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"{who} draws with the package matplotlib: pip install 'skpoe[plots]'"
+        ) from error
+
+
 def take_axes(display: Any, ax: Any) -> Any:
     """Give the caller's axes, or those of a new figure; keep them as ``ax_`` and ``figure_``."""
     if ax is None:
-        who = type(display).__name__
-        try:
-            import matplotlib.pyplot as plt
-        except ImportError as error:
-            raise ImportError(
-                f"{who} draws with the package matplotlib: pip install 'skpoe[plots]'"
-            ) from error
+        require_matplotlib(type(display).__name__)
+        import matplotlib.pyplot as plt
+
         _, ax = plt.subplots(layout="constrained")
     display.ax_, display.figure_ = ax, ax.figure
     return ax

@@ -186,9 +186,9 @@ class PosteriorDisplay:
         -------
         display : PosteriorDisplay
         """
+        ax = take_axes(self, ax)
         from matplotlib.patches import Ellipse
 
-        ax = take_axes(self, ax)
         if self.density is not None:
             x, y, density = self.density
             ink = ax.xaxis.label.get_color()

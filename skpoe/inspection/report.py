@@ -18,7 +18,7 @@ from ..estimators.face import BaseMultimodal
 from ..estimators.fitting import still_falls
 from ..estimators.summary import core_of, likelihood_in_words
 from ..io.container import replace_file
-from .canvas import choose, shorten
+from .canvas import choose, require_matplotlib, shorten
 from .contribution import ModalityContributionDisplay
 from .coverage import CoverageDisplay
 from .latent import LatentDisplay
@@ -45,6 +45,7 @@ def write_report(
     random_state: Any,
 ) -> Path:
     """Write what ``est.report`` promises."""
+    require_matplotlib(f"{type(estimator).__name__}.report")
     data = estimator._read(X)
     if y is not None and len(y) != len(data):
         raise ValueError(f"y has {len(y)} values, but X has {len(data)} rows.")
