@@ -1,7 +1,7 @@
 """Every picture of a fitted estimator, and its report: digits in two halves.
 
-Run it with ``python examples/pictures.py``; it takes about half a minute on one core, and writes PNG
-files and an HTML page to the folder ``pictures``.
+Run it with ``python examples/pictures.py``; it takes about half a minute on one core, and writes
+PNG files and an HTML page to the folder ``pictures``.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ from skpoe.inspection import (
     PosteriorDisplay,
 )
 
-images, digits = load_digits(return_X_y=True)
+images, digits = load_digits(n_class=5, return_X_y=True)
 X = Modalities({"upper": images[:, :32], "lower": images[:, 32:]})
 train, test, train_digits, test_digits = train_test_split(X, digits, random_state=0)
 train = drop_modalities(train, 0.2, random_state=0)
@@ -50,11 +50,19 @@ save("latent.png", lambda ax: LatentDisplay.from_estimator(vae, test, test_digit
 save("shown.png", lambda ax: LatentDisplay.from_estimator(vae, train, ax=ax))
 save("told.png", lambda ax: ModalityContributionDisplay.from_estimator(vae, test, ax=ax), (6, 3))
 save("posterior.png", lambda ax: PosteriorDisplay.from_estimator(vae, test, row=0, ax=ax))
-save("coverage.png", lambda ax: CoverageDisplay.from_estimator(vae, holed, known, ax=ax))
-save("cells.png", lambda ax: ImputationDisplay.from_estimator(vae, holed, known, ax=ax))
+save(
+    "coverage.png",
+    lambda ax: CoverageDisplay.from_estimator(vae, holed, known, n_draws=100, ax=ax),
+)
+save(
+    "cells.png",
+    lambda ax: ImputationDisplay.from_estimator(vae, holed, known, subsample=100, ax=ax),
+)
 save(
     "images.png",
     lambda ax: ImputationDisplay.from_estimator(vae, holed, known, image_shape=(4, 8), ax=ax),
     (8, 2.4),
 )
-print(f"Wrote {vae.report(train, folder / 'report.html', y=train_digits, held_out=test)}")
+print(
+    f"Wrote {vae.report(train, folder / 'report.html', y=train_digits, held_out=test, max_rows=200)}"
+)
