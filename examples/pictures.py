@@ -63,6 +63,5 @@ save(
     lambda ax: ImputationDisplay.from_estimator(vae, holed, known, image_shape=(4, 8), ax=ax),
     (8, 2.4),
 )
-print(
-    f"Wrote {vae.report(train, folder / 'report.html', y=train_digits, held_out=test, max_rows=200)}"
-)
+path = vae.report(train, folder / "report.html", y=train_digits, held_out=test, max_rows=200)
+print(f"Wrote {path}")

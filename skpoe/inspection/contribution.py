@@ -27,8 +27,8 @@ class ModalityContributionDisplay:
     of each row that shows modality m, with O all that it shows; bars are means over these rows. A
     modality that tells much alone and little beside the others repeats what they say. One that
     tells much more beside the others than alone corrects them: posteriors given parts are surer
-    than they should be. In closed form for Gaussian and von Mises-Fisher posteriors, else averages over draws. Of private latent
-    variables nothing is counted.
+    than they should be. In closed form for Gaussian and von Mises-Fisher posteriors, else
+    averages over draws. Of private latent variables nothing is counted.
 
     Make it by :meth:`from_estimator`; what it shows are its attributes.
 

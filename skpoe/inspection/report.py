@@ -309,8 +309,8 @@ class Report:
             else figure(
                 most.plot,
                 "Bars: nats that each modality tells about z",
-                "A modality that tells much alone and little beside the others repeats them; much more "
-                "beside the others, and posteriors without it are surer than they should be.",
+                "A modality that tells much alone and little beside the others repeats them; where it "
+                "tells much more beside them, posteriors without it are surer than they should be.",
                 (6.4, 1.6 + 0.5 * len(names)),
             )
         )
