@@ -27,7 +27,7 @@ images, digits = load_digits(n_class=5, return_X_y=True)
 X = Modalities({"upper": images[:, :32], "lower": images[:, 32:]})
 train, test, train_digits, test_digits = train_test_split(X, digits, random_state=0)
 train = drop_modalities(train, 0.2, random_state=0)
-vae = PoEVAE(max_iter=60, random_state=0).fit(train)
+vae = PoEVAE(latent_dim=2, max_iter=40, random_state=0).fit(train)
 
 # What is to be predicted: the lower halves of rows that the model never saw.
 known = {"upper": test["upper"], "lower": test["lower"]}
