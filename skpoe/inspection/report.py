@@ -309,8 +309,8 @@ class Report:
             else figure(
                 most.plot,
                 "Bars: nats that each modality tells about z",
-                "A modality that tells much alone and little beside the others repeats them; where "
-                "it tells much more beside them, posteriors without it are too sure.",
+                "A modality that tells much alone and little beside the others repeats them; "
+                "where it tells much more beside them, posteriors without it are too sure.",
                 (6.4, 1.6 + 0.5 * len(names)),
             )
         )
