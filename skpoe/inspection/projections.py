@@ -59,8 +59,8 @@ def projection_of(estimator: BaseMultimodal, Z: np.ndarray, sphere: int) -> Proj
         return Projection(
             lambda z: np.column_stack([z[:, 0], np.arange(len(z))]), ("latent variable 1", "row")
         )
-    if Z.shape[1] == 2:
-        return Projection(lambda z: z, ("latent variable 1", "latent variable 2"))
+    if Z.shape[1] == 2 or len(Z) < 3:  # of fewer rows there are no principal components
+        return Projection(lambda z: z[:, :2], ("latent variable 1", "latent variable 2"))
     low, high = np.percentile(Z, [1, 99], axis=0)  # a row that is far out is not all one wants
     pca = PCA(2).fit(Z.clip(low, high))
     first, second = pca.explained_variance_ratio_

@@ -29,7 +29,9 @@ from .trials import Trial, column_means, how_hidden, linear_baseline, measure, t
 
 _N_DRAWS = 100
 # numbers that are drawn for scores, about; and fewest rows all the same
-_MOST_DRAWN, _FEWEST_ROWS = 2**26, 50
+_MOST_DRAWN, _FEWEST_ROWS = 2**24, 50
+# cells in which patterns of what is missing are counted, about
+_MOST_COUNTED = 2**26
 # modalities that are hidden in turn
 _MOST_HIDDEN = 20
 
@@ -98,7 +100,9 @@ class Report:
     def _scored(self) -> Source:
         """The rows that are scored."""
         source = self.data if self.held_out is None else self.held_out
-        size = max(_FEWEST_ROWS, _MOST_DRAWN // (_N_DRAWS * sum(source.widths)))
+        n_trials = min(len(source.widths), _MOST_HIDDEN)
+        n_drawn = _N_DRAWS * sum(source.widths) * n_trials  # of each row
+        size = max(_FEWEST_ROWS, _MOST_DRAWN // n_drawn)
         return self._sample(source, min(size, self.max_rows))
 
     def _sample(self, source: Source, size: int) -> Source:
@@ -184,12 +188,13 @@ class Report:
         header = ("modality", "likelihood", "features", "columns", "rows that show it", "missing")
         if not any(row[3] for row in rows):  # columns without names
             header, rows = (*header[:3], *header[4:]), [(*row[:3], *row[4:]) for row in rows]
-        display = MissingnessDisplay.from_source(self._sample(source, 100_000), layout)
+        some = self._sample(source, max(1000, _MOST_COUNTED // sum(source.widths)))
+        display = MissingnessDisplay.from_source(some, layout)
         n_bars = min(len(display.counts), 16)
         return table(header, rows) + figure(
             lambda ax: display.plot(ax, max_patterns=15),
             "Bars: how many rows show which modalities",
-            f"{len(display.counts):,} patterns of what rows show.",
+            f"{len(display.counts):,} patterns, of {len(some):,} of the {len(source):,} rows.",
             (6.4, 1.2 + 0.3 * n_bars),
         )
 

@@ -15,8 +15,10 @@ from ..evaluation import scores_of
 
 # entries of one table that are hidden
 _SHARE_HIDDEN = 0.3
-# numbers to which factor analysis is fitted on the way, and fewest rows that are worth it
+# numbers to which factor analysis is fitted on the way, and fewest rows, if there are so many
 _CHEAP, _FEWEST = 40_000, 200
+# fewer rows are no baseline
+_TOO_FEW = 20
 
 
 class Trial(NamedTuple):
@@ -118,7 +120,7 @@ def linear_baseline(estimator: BaseMultimodal, source: Source) -> MultimodalFact
     if isinstance(estimator, MultimodalFactorAnalysis) or any(part.has_levels for part in members):
         return None
     n_rows = min(len(source), _CHEAP // sum(source.widths))
-    if n_rows < min(_FEWEST, len(source)) or len(source) < 2:
+    if n_rows < min(_FEWEST, len(source)) or len(source) < _TOO_FEW:
         return None
     arrays = source[slice(n_rows)]
     X = Modalities(dict(zip(estimator.modality_names_, arrays, strict=True)))
