@@ -25,6 +25,7 @@ for command in (
     f"fit PoEVAE {data} --out {folder}/wine.skpoe --max-iter 40 --random-state 0",
     f"impute {folder}/wine.skpoe {data} --out {folder}/filled --interval 0.9",
     f"evaluate {folder}/wine.skpoe {data}",
+    f"report {folder}/wine.skpoe {data} --out {folder}/report.html",
 ):
     print(f"\n$ skpoe {command.replace(f'{folder}/', '')}")
     if status := main(shlex.split(command)):

@@ -85,6 +85,48 @@ def expected_gains(
     return torch.stack(gains, dim=-1), size
 
 
+def information_told(
+    model: MultimodalVAE, batch: Batch, noise: RowNoise, n_draws: int
+) -> tuple[Tensor, Tensor]:
+    r"""Information about z that each modality of a row has told, nats.
+
+    .. math:: \mathrm{KL}(q(z \mid x_m) \,\|\, p(z)), \quad
+        \mathrm{KL}(q(z \mid x_O) \,\|\, q(z \mid x_{O \setminus m}))
+
+    alone, and beside all else that the row shows; the posterior given nothing is the prior. Of
+    private latent variables nothing is counted.
+
+    Parameters
+    ----------
+    model : MultimodalVAE
+    batch : Batch
+        Standardised values of N rows.
+    noise : RowNoise
+    n_draws : int
+        Over which it is averaged, where there is no closed form.
+
+    Returns
+    -------
+    alone, beside : Tensor of shape (N, M)
+        Zero where a row shows nothing of the modality.
+    """
+    observed = batch.observed
+
+    def posterior(shown: Tensor) -> SubsetPosterior:
+        return model.posterior(batch, *model.subsets.within(shown, noise), noise=noise)
+
+    nothing, everything = posterior(torch.zeros_like(observed)), posterior(observed)
+    alone, beside = [], []
+    for m in range(observed.shape[1]):
+        own = torch.zeros_like(observed)
+        own[:, m] = observed[:, m]
+        stream = noise.fold(m)
+        alone.append(posterior(own).divergence_from(nothing, stream, n_draws))
+        rest = posterior(observed & ~own)
+        beside.append(everything.divergence_from(rest, stream, n_draws))
+    return torch.stack(alone, -1) * observed, torch.stack(beside, -1) * observed
+
+
 def show_drawn(model: MultimodalVAE, batch: Batch, draws: list[Tensor], features: Tensor) -> Batch:
     """Write drawn values where rows lack them: K * N rows, one draw after the other.
 

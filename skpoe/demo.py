@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits
-from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.neighbors import KNeighborsRegressor
@@ -18,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from .data import Modalities
 from .estimators import MVAE, MultimodalFactorAnalysis, PoEVAE
+from .inspection import LatentDisplay, LossCurveDisplay
 
 Halves = tuple[np.ndarray, np.ndarray]
 
@@ -150,28 +150,19 @@ def _draw(
     figure.suptitle("Test digits: the half below the line is filled in from the half above")
     _save(figure, out / "filled-in.png", say)
 
-    whole = model.transform(list(test))
-    limits = np.percentile(whole, [1, 99], axis=0)  # a row that is far out would be all one sees
-    latents = PCA(2).fit(whole.clip(*limits))
     figure = Figure(figsize=(10, 5), layout="constrained")
-    for axis, (title, X) in zip(
-        figure.subplots(1, 2, sharex=True, sharey=True),
-        {"from both halves": list(test), "from the upper half alone": [test[0], None]}.items(),
-        strict=True,
-    ):
-        place = latents.transform(model.transform(X).clip(*limits))
-        for digit in range(10):
-            mine = place[labels == digit]
-            colour = f"C{digit}"
-            axis.scatter(*mine.T, marker=f"${digit}$", color=colour, s=30, linewidths=0)
-        axis.set(title=f"Posterior means {title}", xlabel="first principal component")
-    figure.axes[0].set_ylabel("second principal component")
+    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+    shown = LatentDisplay.from_estimator(model, list(test), labels, ax=left)
+    LatentDisplay.from_estimator(
+        model, [test[0], None], labels, projection=shown.projection, ax=right
+    )
+    left.set_title("Posterior means from both halves")
+    right.set(title="Posterior means from the upper half alone", ylabel="")
     _save(figure, out / "latent-map.png", say)
 
     figure = Figure(figsize=(6, 4), layout="constrained")
-    axis = figure.subplots()
-    axis.plot(np.arange(1, model.n_iter_ + 1), model.loss_curve_, color="#0072B2")
-    axis.set(xlabel="epoch", ylabel="loss (nats a row)", title="PoEVAE on the training rows")
+    axis = LossCurveDisplay.from_estimator(model, ax=figure.subplots()).ax_
+    axis.set_title("PoEVAE on the training rows")
     _save(figure, out / "loss-curve.png", say)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from .data.modalities import Modalities
 from .data.source import Source
 from .datasets import drop_entries
-from .drawing import central_interval
+from .drawing import central_interval, quantiles
 from .estimators.face import BaseMultimodal
 
 _COLUMNS = [
@@ -102,7 +103,7 @@ def imputation_scores(
     """
     _check(coverage, n_draws)
     source, known = estimator._read(X), estimator._arrays(truth)
-    scores = _scores(estimator, source, known, coverage, n_draws)
+    scores = scores_of(estimator, source, known, coverage, n_draws)
     if not len(scores):
         raise ValueError("No entry is missing in X and known in truth: nothing to score.")
     return scores
@@ -179,7 +180,7 @@ def evaluate_imputation(
         )
     else:
         hidden = [source.hide([m]) for m in range(len(names))]
-    parts = [_scores(estimator, part, known, coverage, n_draws) for part in hidden]
+    parts = [scores_of(estimator, part, known, coverage, n_draws) for part in hidden]
     if not (parts := [part for part in parts if len(part)]):
         raise ValueError(f"Nothing was hidden: X shows too little for rate={rate}.")
     return pd.concat(parts)
@@ -192,14 +193,14 @@ def _check(coverage: Any, n_draws: Any) -> None:
         raise ValueError(f"n_draws must be an integer of at least 2; got {n_draws!r}.")
 
 
-def _scores(
+def scores_of(
     estimator: BaseMultimodal,
     source: Source,
     known: list[np.ndarray],
     coverage: float,
     n_draws: int,
 ) -> pd.DataFrame:
-    """Score what rows lack and arrays (N, F_m) know; without rows where that is nothing."""
+    """Score what has been read: rows with holes, and (N, F_m) a modality of what is known."""
     layout, likelihoods = estimator._layout, estimator.model_.likelihoods
     guesses = estimator._means(source, range(len(likelihoods)))
     means = estimator._chances(source)
@@ -241,23 +242,82 @@ def _scores(
     return pd.DataFrame(rows, columns=_COLUMNS).set_index(["modality", "column"])
 
 
+def coverage_of(
+    estimator: BaseMultimodal,
+    source: Source,
+    known: list[np.ndarray],
+    levels: Sequence[float],
+    n_draws: int,
+) -> pd.DataFrame:
+    """Share of the hidden cells inside their intervals.
+
+    Parameters
+    ----------
+    estimator : fitted estimator of this library
+    source : Source
+        Rows with holes.
+    known : list of ndarray of shape (N, F_m)
+        What is known of them.
+    levels : sequence of float
+        Nominal probabilities.
+    n_draws : int
+        What intervals are read off.
+
+    Returns
+    -------
+    shares : DataFrame of shape (n_modalities, n_levels)
+        Of all hidden cells of a modality together, but for categories without an order; with
+        "n_hidden", their number. Modalities without any are not there.
+    """
+    inside = np.zeros((len(known), len(levels)))
+    counts = np.zeros(len(known), dtype=int)
+    half = np.array(levels) / 2
+    tails = np.concatenate([0.5 - half, 0.5 + half])
+    for rows, m, drawn in _drawn(estimator, source, n_draws):
+        likelihood, y = estimator.model_.likelihoods[m], torch.from_numpy(known[m][rows])
+        hidden = torch.from_numpy(np.isnan(source[rows][m])) & ~y.isnan()
+        ends = quantiles(drawn, torch.from_numpy(tails).to(drawn))  # of one sort
+        for j in range(len(levels)):
+            low, high = likelihood.interval(ends[j], ends[j + len(levels)])
+            counted = hidden & ~low.isnan()
+            inside[m, j] += int(((low <= y) & (y <= high) & counted).sum())
+        counts[m] += int(counted.sum())
+    names = pd.Index(estimator.modality_names_, name="modality")
+    shares = inside / np.maximum(counts, 1)[:, None]
+    table = pd.DataFrame(shares, index=names, columns=list(levels))
+    table.insert(0, "n_hidden", counts)
+    return table[counts > 0]
+
+
+def _drawn(
+    estimator: BaseMultimodal, source: Source, n_draws: int
+) -> Iterator[tuple[np.ndarray, int, Tensor]]:
+    """Give rows, a modality and draws (K, n, F_m) of it, until all have been given."""
+    size = max(1, _HELD // (n_draws * sum(source.widths)))
+    for start in range(0, len(source), size):
+        rows = np.arange(start, min(start + size, len(source)))
+        draws = estimator._draws(source.take(rows), n_draws)[0]
+        for m, x in enumerate(draws):
+            yield rows, m, torch.from_numpy(x).transpose(0, 1)
+
+
 def _spread(
-    estimator: BaseMultimodal, source: Any, known: list[np.ndarray], coverage: float, n_draws: int
+    estimator: BaseMultimodal,
+    source: Source,
+    known: list[np.ndarray],
+    coverage: float,
+    n_draws: int,
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """CRPS, whether inside the interval, and its width, of each cell: (N, F_m) a modality."""
-    size = max(1, _HELD // (n_draws * sum(source.widths)))
     parts: list[list[tuple[np.ndarray, ...]]] = [[] for _ in known]
-    for start in range(0, len(source), size):
-        some = np.arange(start, min(start + size, len(source)))
-        draws = estimator._draws(source.take(some), n_draws)[0]
-        for m, (likelihood, x) in enumerate(zip(estimator.model_.likelihoods, draws, strict=True)):
-            y, drawn = torch.from_numpy(known[m][some]), torch.from_numpy(x).transpose(0, 1)
-            low, high = central_interval(likelihood, drawn, coverage)
-            score = crps_of(drawn, y)
-            inside = (low <= y) & (y <= high)
-            no_order = low.isnan()
-            scores = score.where(~no_order, torch.nan), inside.double(), high - low
-            parts[m].append(tuple(s.where(~no_order, torch.nan).double().numpy() for s in scores))
+    for rows, m, drawn in _drawn(estimator, source, n_draws):
+        y = torch.from_numpy(known[m][rows])
+        low, high = central_interval(estimator.model_.likelihoods[m], drawn, coverage)
+        score = crps_of(drawn, y)
+        inside = (low <= y) & (y <= high)
+        no_order = low.isnan()
+        scores = score.where(~no_order, torch.nan), inside.double(), high - low
+        parts[m].append(tuple(s.where(~no_order, torch.nan).double().numpy() for s in scores))
     return [tuple(np.concatenate(part) for part in zip(*each, strict=True)) for each in parts]  # type: ignore[misc]
 
 

@@ -17,14 +17,14 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import r2_score, root_mean_squared_error
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_is_fitted
 
 from .data.source import Source
 from .estimators.face import BaseMultimodal
 from .estimators.naming import find_target_and_given
+from .estimators.wrapped import find_estimator
 
 __all__ = ["Coherence", "ConditionalLogLikelihood", "CrossModal", "LatentProbe", "LogLikelihood"]
 
@@ -34,16 +34,7 @@ class _Scorer(ABC):
 
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
         """Score a fitted estimator of skpoe, a Pipeline that ends in one, or a search over one."""
-        while not isinstance(estimator, BaseMultimodal):
-            if hasattr(estimator, "best_estimator_"):
-                estimator = estimator.best_estimator_
-            elif isinstance(estimator, Pipeline):
-                X = estimator[:-1].transform(X) if len(estimator) > 1 else X
-                estimator = estimator[-1]
-            else:
-                what = "an estimator of skpoe, or a Pipeline whose last step is one"
-                raise TypeError(f"{type(self).__name__} scores {what}; got {estimator!r}.")
-        check_is_fitted(estimator)
+        estimator, X = find_estimator(estimator, X, f"{type(self).__name__} scores")
         return self._score(estimator, X, y)
 
     @abstractmethod

@@ -17,8 +17,8 @@ FLOORS = [
     ["objectives", "metrics"],
     ["training", "stopping", "drawing", "distributed"],
     ["acquisition", "io"],
-    ["estimators", "preprocessing", "datasets", "model_selection"],
-    ["scorers", "imputation", "evaluation", "annotation"],
+    ["estimators", "preprocessing", "datasets", "model_selection", "evaluation", "inspection"],
+    ["scorers", "imputation", "annotation"],
     ["demo", "cli", "__main__", "__init__"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

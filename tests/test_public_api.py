@@ -9,15 +9,24 @@ from small import VAES
 
 import skpoe
 import skpoe.datasets
+import skpoe.inspection
 import skpoe.model_selection
 import skpoe.nn
 import skpoe.scorers
 from skpoe import all_estimators
 from skpoe.estimators.base import BaseVAE
 
+MODULES = (
+    skpoe,
+    skpoe.datasets,
+    skpoe.inspection,
+    skpoe.model_selection,
+    skpoe.nn,
+    skpoe.scorers,
+)
 PUBLIC = [
     (name, getattr(module, name))
-    for module in (skpoe, skpoe.datasets, skpoe.model_selection, skpoe.nn, skpoe.scorers)
+    for module in MODULES
     for name in module.__all__
     if not isinstance(getattr(module, name), dict)  # a registry can hold no docstring
 ]

@@ -54,6 +54,7 @@ def test_commands_on_files_run(page, tmp_path, monkeypatch, capsys):
     for command in commands:
         words = shlex.split(command)[1:]
         assert main([*words, *(["--max-iter", "3"] if words[0] == "fit" else [])]) == 0
+    assert "</html>" in (tmp_path / "report.html").read_text()
     for name in ("rna", "adt"):
         filled = pd.read_csv(f"filled/{name}.csv", index_col=0)
         assert set(filled.index) == set(cells)

@@ -21,8 +21,9 @@ from .demo import DEMO
 from .evaluate import EVALUATE
 from .fit import FIT
 from .predict import IMPUTE, SAMPLE, SCORE, TRANSFORM
+from .report import REPORT
 
-COMMANDS = [FIT, TRANSFORM, IMPUTE, SAMPLE, SCORE, EVALUATE, DEMO]
+COMMANDS = [FIT, TRANSFORM, IMPUTE, SAMPLE, SCORE, EVALUATE, REPORT, DEMO]
 
 _FAILED, _INTERRUPTED = 1, 130
 # what the user can mend

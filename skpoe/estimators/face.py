@@ -26,6 +26,7 @@ from .._compat import (
     _clone_parametrized,
     _fit_context,
     _get_output_config,
+    _VisualBlock,
 )
 from ..data.batch import Batch
 from ..data.modalities import index_of
@@ -48,7 +49,9 @@ from .fitting import all_or_nothing, draw_seed
 from .imputing import ImputationMixin
 from .naming import show_only
 from .reading import check_support
+from .reporting import ReportingMixin
 from .saving import SavingMixin
+from .summary import visual_block
 
 # numbers that one chunk of a prediction may hold at once in its widest layer
 _CHUNK = 2**20
@@ -62,6 +65,7 @@ class BaseMultimodal(
     ConditioningMixin,
     AcquisitionMixin,
     SavingMixin,
+    ReportingMixin,
     BaseEstimator,
     metaclass=ABCMeta,
 ):
@@ -367,6 +371,11 @@ class BaseMultimodal(
         if dtype == np.float64 and parameter.dtype is torch.float32:
             return double_of(self.model_), parameter.device, torch.float64
         return self.model_, parameter.device, parameter.dtype
+
+    def _sk_visual_block_(self):
+        if hasattr(self, "model_"):
+            return visual_block(self)
+        return _VisualBlock("single", self, names=type(self).__name__, name_details=str(self))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -290,7 +290,7 @@ class Fitting:
             )
         elif self.auto.get("start_weight"):
             pass  # held-out rows would have less training, not more
-        elif self.n_epochs is None and losses and _falls(losses):
+        elif self.n_epochs is None and losses and still_falls(losses):
             wanted, n_epochs = self.estimator.max_iter, len(losses)
             more = f"Set max_iter to more than {n_epochs}."
             if wanted != "auto":
@@ -310,7 +310,7 @@ def _decay(wanted: float | str, n_rows: int, started: bool) -> float:
     return min(1.0, _DECAYS / n_rows) if started else 0.0
 
 
-def _falls(losses: list[float]) -> bool:
+def still_falls(losses: list[float]) -> bool:
     """Whether the last tenth of training brought more than a twentieth of the whole fall."""
     window = max(1, len(losses) // 10)
     if len(losses) < 2 * window + 1:

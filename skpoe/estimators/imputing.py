@@ -95,21 +95,9 @@ class ImputationMixin:
         --------
         skpoe.imputation.ConformalIntervals : Intervals that cover as they say, whatever the model.
         """
-        if not isinstance(coverage, Real) or not 0 < coverage < 1:
-            raise ValueError(f"coverage must lie between 0 and 1; got {coverage!r}.")
-        n_proposals = max(_N_DRAWS, self.n_importance_samples)
-
-        def ends(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
-            draws, _ = draw_missing(model, batch, noise, _N_DRAWS, n_proposals)
-            return [
-                end
-                for likelihood, x in zip(model.likelihoods, draws, strict=True)
-                for end in central_interval(likelihood, x, coverage)
-            ]
-
-        flat = self._predict(self._read(X), ends, n_proposals, distinct=True)
         low, high = (
-            self._layout.renew(X, part, missing_only=True) for part in (flat[::2], flat[1::2])
+            self._layout.renew(X, ends, missing_only=True)
+            for ends in self._intervals(self._read(X), coverage)
         )
         return low, high
 
@@ -176,6 +164,25 @@ class ImputationMixin:
         how = "posterior" if how == "mean" else how
         every = range(len(source.widths))
         return self._means(source, every, say=lambda part, mean: mean, how=how)
+
+    def _intervals(
+        self, source: Source, coverage: Any
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Give the lower and the upper ends, (N, F_m) a modality, of all that rows lack."""
+        if not isinstance(coverage, Real) or not 0 < coverage < 1:
+            raise ValueError(f"coverage must lie between 0 and 1; got {coverage!r}.")
+        n_proposals = max(_N_DRAWS, self.n_importance_samples)
+
+        def ends(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
+            draws, _ = draw_missing(model, batch, noise, _N_DRAWS, n_proposals)
+            return [
+                end
+                for likelihood, x in zip(model.likelihoods, draws, strict=True)
+                for end in central_interval(likelihood, x, coverage)
+            ]
+
+        flat = self._predict(source, ends, n_proposals, distinct=True)
+        return flat[::2], flat[1::2]
 
     def _drawn(
         self, X: Any, source: Source, n_draws: Any, word: str, *, everything: bool = False

@@ -170,16 +170,19 @@ class SubsetPosterior:
         shared = self.shared(z)
         return (self.component_log_prob(z) - self.family.log_prob(other.params, shared)).mean(0)
 
-    def divergence_from(self, other: SubsetPosterior, noise: RowNoise) -> Tensor:
+    def divergence_from(self, other: SubsetPosterior, noise: RowNoise, n_draws: int = 1) -> Tensor:
         """KL of the mixture of shared posteriors from another mixture: (N,) nats.
 
-        In closed form where there is one; else the log-ratio at one draw, which has that mean, and
-        is for averages over many rows.
+        In closed form where there is one; else the log-ratio averaged over draws, which has that
+        mean. With one draw, it is for averages over many rows.
         """
         if len(self.log_weights) == len(other.log_weights) == 1 and self.family.has_kl:
             return self.family.kl(self.params, other.params)[0]
-        z = self.thin(1, noise.fold("one")).rsample(1, noise.fold("divergence"))
-        return (self.mixture_log_prob(z) - other.mixture_log_prob(z))[0, 0]
+        drawn = self.thin(n_draws, noise.fold("one"))
+        n_each = -(-n_draws // len(drawn.log_weights))
+        z = drawn.rsample(n_each, noise.fold("divergence"))
+        ratio = self.mixture_log_prob(z) - other.mixture_log_prob(z)
+        return drawn.average(ratio.mean(0))
 
     def average(self, value: Tensor) -> Tensor:
         """Average over subsets by their weights: (..., S, N) -> (..., N)."""
