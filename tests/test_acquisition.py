@@ -9,17 +9,16 @@ import pytest
 import torch
 from joint_gaussian import covariance_of, gaussian_of, log_prob, punch
 from linear_gaussian import LinearGaussian
-from small import small
+from small import KINDS, small
 
-from skpoe import MMVAE, MultimodalFactorAnalysis, PoEVAE, all_estimators
+from skpoe import MMVAE, MultimodalFactorAnalysis, PoEVAE
 from skpoe.estimators import acquiring, face
 from skpoe.posteriors import SubsetPosterior
 from skpoe.priors import StandardGaussian
 from skpoe.random import RowNoise
 from skpoe.scorers import ConditionalLogLikelihood, CrossModal
 
-ALL = dict(all_estimators())
-every = pytest.mark.parametrize("name", ALL)
+every_kind = pytest.mark.parametrize("cls", [*KINDS, MultimodalFactorAnalysis])
 NAMES = ["rna", "adt", "atac"]
 # what may be measured, as users say it, and its columns among 4 + 5 + 3
 CANDIDATES = {"rna": range(4), 1: range(4, 9), ("adt", 2): [6], (2, "c1"): [10], ("rna", 0): [0]}
@@ -118,12 +117,12 @@ def test_hundred_draws_rank_candidates(world, exact):
     assert (chosen >= 0.8 * exactly.max(1)).all()
 
 
-@every
-def test_laws_of_gains(name, monkeypatch):
+@every_kind
+def test_laws_of_gains(cls, monkeypatch):
     world = LinearGaussian(n=24)
     holed = punch(world.x, "both")
     X = named(holed)
-    est = small(ALL[name]).fit(X)
+    est = small(cls).fit(X)
     everything = [*NAMES, ("adt", 1), ("atac", "c0")]
     for target in (None, ("rna", 0)):
         candidates = everything if target is None else everything[1:]
@@ -268,12 +267,12 @@ def test_mixtures_tell_what_they_learn(world):
 # posterior means, densities and draws given some modalities
 
 
-@every
-def test_laws_of_what_is_given(name):
+@every_kind
+def test_laws_of_what_is_given(cls):
     world = LinearGaussian(n=24)
     holed = punch(world.x, "both")
     X = named(holed)
-    est = small(ALL[name]).fit(X)
+    est = small(cls).fit(X)
     only = {"rna": X["rna"], "adt": None, "atac": X["atac"]}
     for given in (["rna", 2], ("atac", 0)):
         np.testing.assert_array_equal(est.transform(X, given=given), est.transform(only))

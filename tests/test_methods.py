@@ -147,8 +147,15 @@ def test_up_to_twelve_modalities_every_subset_is_a_component():
     assert MOST_ENUMERATED == 12
     est = small(MoPoE, **FAST).fit(columns(4))
     assert len(est.model_.subsets) == 15
-    few = small(MoPoE, **FAST, n_subsets=5).fit(columns(4))
-    assert len(few.model_.subsets) == 5
+
+
+def test_training_samples_the_subsets_of_many_modalities():
+    trained = [
+        small(MoPoE, **FAST, n_subsets=n_subsets).fit(columns(n))._objective.subsets
+        for n, n_subsets in ((6, None), (7, None), (4, 5))
+    ]
+    assert trained[0] is None
+    assert [len(subsets) for subsets in trained[1:]] == [64, 5]
 
 
 def test_mixtures_of_hundreds_of_products_score_and_fill():

@@ -154,6 +154,12 @@ CASES = {
     "elbo": (Formula.elbo, {}, Subsets.full),
     "elbo powerset": (Formula.powerset, {}, Subsets.powerset),
     "elbo sampled": (Formula.powerset, {}, lambda n: Subsets.sampled(n, 2)),
+    "elbo powerset, one drawn": (Formula.powerset, {"n_drawn": 1}, Subsets.powerset),
+    "elbo powerset, sampled in training": (
+        Formula.powerset,
+        {"subsets": Subsets.sampled(M, 4), "n_drawn": 2},
+        Subsets.powerset,
+    ),
     "subset_elbo": (Formula.subset_elbo_observed, {"scores": "observed"}, Subsets.full),
     "aligned_elbo": (Formula.singles, {"parts": "singles", "alpha": 0.3}, Subsets.full),
     "autoregressive_elbo": (Formula.autoregressive, {}, Subsets.full),

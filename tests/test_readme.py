@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skpoe import all_estimators
+from skpoe import all_estimators, demo
 from skpoe.cli import main
 from skpoe.cli.parameters import option_of
-from skpoe.demo import run_demo
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -83,24 +82,46 @@ def test_links_lead_somewhere():
             assert target.startswith("http") or (page.parent / target).exists(), (page, target)
 
 
+EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
 QUICKER = {"mnist_pixels.py": ["--epochs", "20", "--rows", "300"]}
+# an example as it stands, but that no training takes more than a few epochs
+SHORT = """
+import runpy, sys, warnings
+from sklearn.exceptions import ConvergenceWarning
+from skpoe.training import Plan
+whole = Plan.n_epochs
+Plan.n_epochs = lambda plan, n_rows: min(5, whole(plan, n_rows))
+warnings.simplefilter("ignore", ConvergenceWarning)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
-@pytest.mark.parametrize("example", sorted(path.name for path in (ROOT / "examples").glob("*.py")))
-def test_examples_run(example, tmp_path):
-    environment = {**os.environ, "PYTHONWARNINGS": "error", "MPLBACKEND": "agg"}
+def run_example(words, folder):
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / example), *QUICKER.get(example, [])],
+        [sys.executable, *words],
         capture_output=True,
-        env=environment,
-        cwd=tmp_path,
+        env={**os.environ, "PYTHONWARNINGS": "error", "MPLBACKEND": "agg"},
+        cwd=folder,
     )
     assert done.returncode == 0, done.stderr.decode()
 
 
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_run(example, tmp_path):
+    path = str(ROOT / "examples" / example)
+    run_example(["-c", SHORT, path, *QUICKER.get(example, [])], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_run_whole(example, tmp_path):
+    run_example([str(ROOT / "examples" / example)], tmp_path)
+
+
 def test_demo_beats_linear_models_and_names_its_pictures(tmp_path):
     lines = []
-    errors = run_demo(tmp_path / "new" / "pictures", max_iter=30, say=lines.append)
+    errors = demo.run_demo(tmp_path / "new" / "pictures", max_iter=30, say=lines.append)
     assert errors["PoEVAE"] < min(errors["ridge regression"], errors["factor analysis"])
     assert errors["column mean"] == pytest.approx(1)
     written = [Path(line.removeprefix("Wrote ")) for line in lines if line.startswith("Wrote ")]
@@ -112,16 +133,12 @@ def test_demo_beats_linear_models_and_names_its_pictures(tmp_path):
     assert all(path.stat().st_size > 10_000 for path in written)
 
 
-def test_demo_without_matplotlib_says_how_to_get_pictures(tmp_path):
-    code = (
-        "import sys; sys.modules['matplotlib'] = None; sys.modules['matplotlib.figure'] = None; "
-        "from skpoe.cli import main; main(['demo', '--max-iter', '1', '--out', sys.argv[1]])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "none")], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("install matplotlib: pip install 'skpoe[plots]'\n")
+def test_demo_without_matplotlib_says_how_to_get_pictures(tmp_path, monkeypatch):
+    for name in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
+    lines = []
+    demo._draw(tmp_path / "none", None, None, None, None, lines.append)
+    assert lines == ["For pictures, install matplotlib: pip install 'skpoe[plots]'"]
     assert not (tmp_path / "none").exists()
 
 
