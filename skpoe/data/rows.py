@@ -130,8 +130,10 @@ class Rows:
 
     def total_weight(self, rows: Tensor | None = None) -> Tensor:
         """Sum of the weights of some rows, or of all."""
-        weights = self.weights if self.index is None else self.weights[self.index]
-        return (weights if rows is None else weights[rows]).sum()
+        where = self.index
+        if rows is not None:
+            where = rows if where is None else where[rows]
+        return (self.weights if where is None else self.weights[where]).sum()
 
     def deal(self, size: int, generator: torch.Generator | None = None) -> Sequence[Tensor]:
         """Deal out the numbers of all rows in batches of nearly equal size.
