@@ -219,11 +219,8 @@ def train(
             record["seconds"] = time.perf_counter() - began
             run.history.append(record)
             run.optimizer = optimizer.state_dict()
-            if (
-                plan.verbose
-                and team.rank == 0
-                and (epoch == last or (epoch - 1) % plan.verbose == 0)
-            ):
+            due = plan.verbose and (epoch == last or (epoch - 1) % plan.verbose == 0)
+            if due and team.rank == 0:
                 _print(record, last)
             asked = after_epoch is not None and after_epoch(run)
             if team.any(asked, data.weights.device):
@@ -273,13 +270,15 @@ def _visit(
         team.add_gradients(parameters, loss.detach())
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients, foreach=True)
-        if not math.isfinite((norm + loss.detach()).item()):
+        steep, both = torch.stack([norm, norm + loss.detach()]).tolist()
+        if not math.isfinite(both):
             raise FloatingPointError(_diverged(model, batch, noise, epoch, rate, names))
-        nn.utils.clip_grads_with_norm_(parameters, _CLIP, norm, foreach=True)
+        if steep > _CLIP:
+            nn.utils.clip_grads_with_norm_(parameters, _CLIP, norm, foreach=True)
         optimizer.step()
         run.step += 1
         total += weighted.detach()
-        steepest = max(steepest, norm.item())
+        steepest = max(steepest, steep)
     model.eval()
     team.add([total])
     return {

@@ -128,7 +128,7 @@ def measure(args):
             for repeat in range(args.repeats):
                 for label, run in runs.items():
                     first = run(1)
-                    n_epochs = args.epochs
+                    n_epochs = args.epochs * max(1, 10_000 // blocks.shape[1])
                     taken = run(1 + n_epochs) - first
                     row = {"workload": name, "method": method, "contestant": label}
                     row |= {"repeat": repeat, "rate": round(blocks.shape[1] * n_epochs / taken)}
