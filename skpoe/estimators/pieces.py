@@ -313,8 +313,8 @@ class Pieces:
                     shape = tuple(network.eval()(zeros).shape)
             except RuntimeError as error:
                 raise ValueError(
-                    f"The {what} must map (N, {n_in}) to (N, {n_out}); for N = 2 it failed: "
-                    f"{error}"
+                    f"The {what} must map (N, {n_in}) to (N, {n_out}); for N = 2 it failed. "
+                    f"torch says: {error}"
                 ) from error
         if shape != (2, n_out):
             raise ValueError(

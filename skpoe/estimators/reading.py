@@ -70,6 +70,11 @@ def check_weights(sample_weight: Any, n_rows: int) -> np.ndarray:
         weights = np.asarray(sample_weight, dtype=np.float64)
     except (ValueError, TypeError) as error:
         raise type(error)(f"sample_weight must be numbers: {error}") from error
+    if weights.shape not in ((), (n_rows,)):
+        raise ValueError(
+            f"sample_weight must have one number for each of {n_rows} rows; got shape "
+            f"{weights.shape}."
+        )
     if weights.size and not weights.any():
         raise ValueError("sample_weight is zero for every row: there is nothing to weigh.")
     return _check_sample_weight(weights, rows, dtype=np.float64, ensure_non_negative=True)

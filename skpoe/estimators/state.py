@@ -137,5 +137,5 @@ def find_device(device: Any) -> torch.device:
         found = torch.device("cpu" if device is None else device)
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device={device!r} cannot be used here: {error}") from error
+        raise ValueError(f"device={device!r} cannot be used here. torch says: {error}") from error
     return found
