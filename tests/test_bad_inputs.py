@@ -52,7 +52,7 @@ def told(mistake, est, folder):
 def first_sentence(message):
     """Cut a message for the table; options, which have no order, are sorted."""
     message = message.splitlines()[0]
-    message = re.match(r".*?[.!?](?=\s+[A-Za-z]|$)|.*", message)[0]
+    message = re.match(r".*?(?<![.])[.!?](?=\s+([A-Z]|torch)|$)|.*", message)[0]
     sets = re.compile(r"\{('[^{}:]*')\}")
     message = sets.sub(lambda m: "{" + ", ".join(sorted(m[1].split(", "))) + "}", message)
     return message.replace("|", r"\|").replace("<", "&lt;").strip()
