@@ -12,9 +12,9 @@ MAKE = {
     cls.__name__: lambda cls=cls, **p: small(cls, **FAST | {"max_iter": 1} | p) for cls in KINDS
 }
 BRIEF = {name: value for name, value in FAST.items() if name != "latent_dim"} | {"max_iter": 1}
-GIVEN = {"latent_dim": 2, "shrinkage": 0.1, "trust": 1.0, "start_weight": 0.0}
+GIVEN = {"latent_dim": 2, "shrinkage": 0.1, "start_weight": 0.0}
 MAKE |= {
-    "PoEVAE, started": lambda **p: PoEVAE(**BRIEF | GIVEN | p),
+    "PoEVAE, started": lambda **p: PoEVAE(**BRIEF | GIVEN | {"trust": 1.0} | p),
     "MIWAE, started": lambda **p: MIWAE(**BRIEF | GIVEN | p),
     "factor analysis": lambda **p: MultimodalFactorAnalysis(**{"tol": 0.1, "n_threads": 1} | p),
 }

@@ -48,7 +48,7 @@ DATA_IN_FIT = [
     ("a modality that is a Series", having(adt=pd.Series(np.ones(8))), fit(), E, ("adt",)),
     ("modalities of different lengths", having(adt=np.ones((7, 2))), fit(), E, ("adt",)),
     (
-        "frames of different index",
+        "DataFrames of different indexes",
         lambda: {
             name: pd.DataFrame(
                 x, index=[f"{name}{i}" for i in range(8)], columns=list("abc")[: x.shape[1]]
