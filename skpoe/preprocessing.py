@@ -16,7 +16,8 @@ from ._compat import _clone_parametrized
 from .data import tables
 from .data.layout import Layout, kind_of
 from .data.modalities import Modalities
-from .data.validation import by_name, check_columns, is_multimodal, refuse_what_folds_make
+from .data.refusals import refuse_what_folds_make
+from .data.validation import by_name, check_columns, is_multimodal
 
 
 def _can_invert(est: PerModality) -> bool:  # for available_if, hence above the class

@@ -73,8 +73,11 @@ def test_weights_are_repetitions(cls, n_subsets):
     [
         (np.zeros(60), "zero"),
         (-np.ones(60), "[Nn]egative values"),
-        (np.ones(59), r"sample_weight.shape == \(59,\), expected \(60,\)"),
-        (np.ones((60, 2)), "[Ss]ample.?weights must be 1D"),
+        (
+            np.ones(59),
+            r"sample_weight must have one number for each of 60 rows; got shape \(59,\)",
+        ),
+        (np.ones((60, 2)), r"one number for each of 60 rows; got shape \(60, 2\)"),
     ],
 )
 def test_weights_that_are_refused(cls, weight, message):

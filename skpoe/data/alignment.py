@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,20 @@ from . import tables
 
 # dtypes of pandas that may be missing, for kinds of numpy's that may not
 _NULLABLE = {"b": "boolean", "i": "Int64", "u": "UInt64"}
+
+
+def name_items(data: Any) -> dict[str, Any]:
+    """Name the items of a sequence of tables; keep the names of a mapping."""
+    if hasattr(data, "shape") or isinstance(data, str) or not isinstance(data, Iterable):
+        raise ValueError(
+            "Modalities are made of a dict or a list of tables; got "
+            f"{type(data).__name__}. One table alone is passed as {{'name': table}}."
+        )
+    if not isinstance(data, Mapping):
+        data = {f"modality_{m}": table for m, table in enumerate(data)}
+    if not data:
+        raise ValueError("There is no modality. Give at least one array or DataFrame.")
+    return dict(data)
 
 
 def read_shapes(
@@ -27,6 +42,10 @@ def read_shapes(
     if unknown := set(sizes) - set(data):
         raise ValueError(f"n_features names {sorted(unknown)}, which are not in the data.")
     lengths: dict[str, int] = {}
+    for name, size in sizes.items():
+        widths = size if isinstance(size, tuple) else (size,)
+        if not all(isinstance(width, Integral) and width > 0 for width in widths):
+            raise ValueError(f"n_features['{name}'] must be positive integers; got {size!r}.")
     for name, table in data.items():
         if not isinstance(name, str):
             raise TypeError(f"Names of modalities must be str; got {name!r}.")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from . import tables
-from .alignment import check_indexes, read_mask, read_shapes, stack
+from .alignment import check_indexes, name_items, read_mask, read_shapes, stack
 from .tables import Rows
 
 # numbers of a table that are looked at together when all of it is
@@ -73,10 +73,7 @@ class Modalities:
         if isinstance(data, Modalities):
             n_features = {**{n: s for n, s in data._sizes.items() if s}, **(n_features or {})}
             data = dict(data.items())
-        if not isinstance(data, Mapping):
-            data = {f"modality_{m}": table for m, table in enumerate(data)}
-        if not data:
-            raise ValueError("There is no modality. Give at least one array or DataFrame.")
+        data = name_items(data)
         self._sizes, self._n_base = read_shapes(data, n_features or {})
         data = check_indexes(data)
         # rows of any other sparse format cannot be read
@@ -193,6 +190,8 @@ class Modalities:
         A modality that a part lacks, or that is None in it, is missing in its rows. Widths (and
         columns, of DataFrames) must agree.
         """
+        if others := [type(part).__name__ for part in parts if not isinstance(part, cls)]:
+            raise TypeError(f"Modalities.concat takes Modalities; got {others[0]}.")
         names = list(dict.fromkeys(name for part in parts for name in part.names))
         sizes: dict[str, tables.Size | None] = {}
         for part in parts:

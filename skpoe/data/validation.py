@@ -17,6 +17,7 @@ from . import tables
 from .coding import Codings, codings_of, encode
 from .layout import Layout, kind_of
 from .modalities import Modalities
+from .refusals import refuse_columns, refuse_what_folds_make, refuse_what_is_no_table
 from .source import CHUNK, Source
 
 _DTYPES = [np.float64, np.float32]
@@ -63,34 +64,6 @@ def is_multimodal(X: Any) -> bool:
     )
 
 
-def refuse_what_folds_make(estimator: Any, X: Sequence[Any]) -> None:
-    """Model selection splits a list of modalities into shorter lists; catch it doing so."""
-    kind = type(X).__name__
-    if getattr(estimator, "_is_clone", False):
-        raise ValueError(
-            f"X is a {kind} of modalities, and this {type(estimator).__name__} is a clone, as "
-            f"model selection makes them: it would split the {kind} into modalities instead of "
-            "rows. Pass skpoe.Modalities(X), which is split into rows."
-        )
-    if len(X) == 1:
-        images = getattr(X[0], "ndim", 2) > 2
-        itself = "skpoe.Modalities({'image': ...}) of it" if images else "the table itself"
-        raise ValueError(
-            f"X is a {kind} with one modality. If that is all there is, pass {itself}. If model "
-            f"selection made it by splitting a {kind} of modalities, pass "
-            "skpoe.Modalities(X), which is split into rows."
-        )
-
-
-def refuse_bare_images(X: Any) -> None:
-    """Refuse one array with more than two axes: as scikit-learn has it, one table has two."""
-    if getattr(X, "ndim", 2) > 2:
-        raise ValueError(
-            f"X is one array of shape {tuple(X.shape)}, but one table has two axes (samples, "
-            "features). If its rows are images, pass skpoe.Modalities({'image': X})."
-        )
-
-
 def _read_modalities(estimator: Any, X: Any, known: Layout | None) -> tuple[Source, Layout]:
     if known is not None and known.is_table:
         raise ValueError(
@@ -125,6 +98,7 @@ def _read_modalities(estimator: Any, X: Any, known: Layout | None) -> tuple[Sour
                 dtypes.append(_check_by_chunks(named, name, known is None))
             else:
                 here = named[name]
+                refuse_columns(here)
                 if tables.is_frame(here):
                     if known is None:
                         codings[name] = codings_of(here)
@@ -238,7 +212,7 @@ def _read_table(estimator: Any, X: Any, known: Layout | None) -> tuple[Source, L
             f"X is one table, but {name} was fitted on {len(known.names)} modalities "
             f"{list(known.names)}. Pass them the same way: a list, a dict or skpoe.Modalities."
         )
-    refuse_bare_images(X)
+    refuse_what_is_no_table(X)
     if isinstance(X, torch.Tensor):
         X = tables.to_array(X)
     is_frame = isinstance(X, pd.DataFrame)
@@ -247,6 +221,7 @@ def _read_table(estimator: Any, X: Any, known: Layout | None) -> tuple[Source, L
             "X has a MultiIndex as columns, which scikit-learn cannot keep. Flatten it, for "
             "example X.columns = ['_'.join(c) for c in X.columns], and pass modalities=."
         )
+    refuse_columns(X)
     codings: Codings = None
     frame = X
     if is_frame and known is None:

@@ -15,7 +15,8 @@ from sklearn.utils import check_array, check_random_state
 from ..data import tables
 from ..data.layout import kind_of
 from ..data.modalities import Modalities
-from ..data.validation import is_multimodal, refuse_bare_images
+from ..data.refusals import refuse_bare_images
+from ..data.validation import is_multimodal
 
 __all__ = ["drop_entries", "drop_modalities"]
 

@@ -157,7 +157,7 @@ def _prices(costs: Any, names: Sequence[Any]) -> np.ndarray:
         if absent := [name for name in names if name not in costs]:
             raise ValueError(f"costs must have a number for every candidate; {absent} have none.")
         costs = [costs[name] for name in names]
-    costs = list(costs)
+    costs = list(costs) if np.ndim(costs) else [costs]
     if len(costs) != len(names):
         raise ValueError(
             f"costs must have one number for each of {len(names)} candidates; got {len(costs)}."

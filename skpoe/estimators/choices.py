@@ -224,12 +224,20 @@ def find_subsets(est: Any, objective: Objective, n_modalities: int) -> Subsets:
         return getattr(Subsets, choice)(n_modalities)
     if isinstance(choice, int):
         return Subsets.sampled(n_modalities, choice)
-    members = torch.as_tensor(choice)
+    try:
+        members = torch.as_tensor(choice)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"subsets must be a 0/1 matrix of shape (subsets, {n_modalities}), one column a "
+            f"modality; got {choice!r}."
+        ) from error
     if members.ndim != 2 or members.shape[1] != n_modalities:
         raise ValueError(
             f"subsets must be a matrix of shape (subsets, {n_modalities}), one column a modality; "
             f"got shape {tuple(members.shape)}."
         )
+    if not ((members == 0) | (members == 1)).all():
+        raise ValueError(f"subsets must be a matrix of 0 and 1; got {choice!r}.")
     return Subsets(members)
 
 

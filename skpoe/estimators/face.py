@@ -48,7 +48,7 @@ from .double import double_of
 from .fitting import all_or_nothing, draw_seed
 from .imputing import ImputationMixin
 from .naming import show_only
-from .reading import check_support
+from .reading import check_support, check_weights
 from .reporting import ReportingMixin
 from .saving import SavingMixin
 from .summary import visual_block
@@ -257,7 +257,10 @@ class BaseMultimodal(
         -------
         log_likelihood : float
         """
-        return float(np.average(self.score_samples(X), weights=sample_weight))
+        scores = self.score_samples(X)
+        if sample_weight is not None:
+            sample_weight = check_weights(sample_weight, len(scores))
+        return float(np.average(scores, weights=sample_weight))
 
     def _read(self, X: Any) -> Source:
         check_is_fitted(self)

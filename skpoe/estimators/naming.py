@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..data.source import Source
 
 def find_modalities(estimator: Any, which: Any) -> list[int]:
     """Numbers of modalities, in the order of fit, from a name or position or several of them."""
-    several = (which,) if isinstance(which, (str, Integral)) else which
+    several = which if isinstance(which, Iterable) and not isinstance(which, str) else (which,)
     return sorted({_find(estimator, name) for name in several})
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -219,8 +221,12 @@ class Pieces:
             return None
         given = wanted if isinstance(wanted, Mapping) else list(wanted)
         weights = per_modality(given, self.names, "likelihood_weights")
-        if not all(isinstance(weight, Real) and weight >= 0 for weight in weights):
-            raise ValueError(f"likelihood_weights must be numbers of at least 0; got {wanted!r}.")
+        known = all(isinstance(weight, Real) and 0 <= weight < math.inf for weight in weights)
+        if not (known and any(weights)):
+            raise ValueError(
+                "likelihood_weights must be finite numbers of at least 0, and not all 0; got "
+                f"{wanted!r}."
+            )
         return [float(weight) for weight in weights]
 
     def _wanted(self, what: str) -> Any:
@@ -285,8 +291,10 @@ class Pieces:
     ) -> nn.Module:
         if factory is None:
             estimator = self._estimator
-            sizes = [int(size) for size in estimator.hidden_layer_sizes]
-            return mlp(n_in, n_out, sizes, estimator.activation, self.generator)
+            sizes = list(estimator.hidden_layer_sizes)
+            if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+                raise ValueError(f"hidden_layer_sizes must be positive integers; got {sizes}.")
+            return mlp(n_in, n_out, [*map(int, sizes)], estimator.activation, self.generator)
         if not callable(factory) or isinstance(factory, nn.Module):
             raise TypeError(
                 f"The {what} must be a factory, a callable (n_in, n_out) -> nn.Module, so that "
@@ -294,18 +302,40 @@ class Pieces:
             )
         # a factory draws its weights from torch's global generator: lend it a seeded one
         self._n_made += 1
+        _refuse_other_words(what, factory)
         with lend_global_generator(derive_seed(self.seed, self._n_made)):
             network = factory(n_in, n_out)
             if not isinstance(network, nn.Module):
                 raise TypeError(f"The {what} must make an nn.Module; it made {network!r}.")
-            with torch.no_grad():
-                zeros = torch.zeros(2, n_in, dtype=_dtype_of(network))
-                shape = tuple(network.eval()(zeros).shape)
+            try:
+                with torch.no_grad():
+                    zeros = torch.zeros(2, n_in, dtype=_dtype_of(network))
+                    shape = tuple(network.eval()(zeros).shape)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"The {what} must map (N, {n_in}) to (N, {n_out}); for N = 2 it failed. "
+                    f"torch says: {error}"
+                ) from error
         if shape != (2, n_out):
             raise ValueError(
                 f"The {what} must map (N, {n_in}) to (N, {n_out}); for N = 2 it gave {shape}."
             )
         return network
+
+
+def _refuse_other_words(what: str, factory: Callable[[int, int], nn.Module]) -> None:
+    """Refuse a factory that cannot be called with two sizes."""
+    try:
+        words = inspect.signature(factory)
+    except ValueError:  # some that are written in C have none
+        return
+    try:
+        words.bind(1, 1)
+    except TypeError as error:
+        raise TypeError(
+            f"The {what} must be a factory, a callable (n_in, n_out) -> nn.Module; it takes "
+            f"{words} instead."
+        ) from error
 
 
 def _dtype_of(network: nn.Module) -> torch.dtype:

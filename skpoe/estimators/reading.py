@@ -58,12 +58,26 @@ def _weigh(source: Source, sample_weight: Any) -> tuple[Source, np.ndarray]:
     """Leave out rows of weight zero; give the weights of the others."""
     if sample_weight is None:
         return source, np.ones(len(source))
-    rows = np.broadcast_to(0.0, (len(source), 1))  # scikit-learn asks for something as long as X
-    weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+    weights = check_weights(sample_weight, len(source))
     kept = weights > 0
-    if not kept.any():
-        raise ValueError("sample_weight is zero for every row: there is nothing to learn from.")
     return source if kept.all() else source.take(kept), weights[kept]
+
+
+def check_weights(sample_weight: Any, n_rows: int) -> np.ndarray:
+    """Read weights of rows, (n_rows,): finite, not negative, and not all of them zero."""
+    rows = np.broadcast_to(0.0, (n_rows, 1))  # scikit-learn asks for something as long as X
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"sample_weight must be numbers: {error}") from error
+    if weights.shape not in ((), (n_rows,)):
+        raise ValueError(
+            f"sample_weight must have one number for each of {n_rows} rows; got shape "
+            f"{weights.shape}."
+        )
+    if weights.size and not weights.any():
+        raise ValueError("sample_weight is zero for every row: there is nothing to weigh.")
+    return _check_sample_weight(weights, rows, dtype=np.float64, ensure_non_negative=True)
 
 
 def check_support(

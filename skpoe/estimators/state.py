@@ -133,4 +133,9 @@ def find_device(device: Any) -> torch.device:
     """Read the ``device`` parameter."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device("cpu" if device is None else device)
+    try:
+        found = torch.device("cpu" if device is None else device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device={device!r} cannot be used here. torch says: {error}") from error
+    return found

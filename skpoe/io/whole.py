@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -40,7 +41,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
         When the folder does not take the file; an old one stays as it was.
     """
     path = os.path.realpath(path)
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, "A folder stands there, not a file", path)
     folder, name = os.path.split(path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "There is no such folder", folder)
     # of one length, whatever the name: file systems limit names
     mark = f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}-"
     descriptor, beside = _make(folder, mark, "".join(PurePath(name).suffixes[-2:]))

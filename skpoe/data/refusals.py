@@ -1,0 +1,85 @@
+"""What X cannot be, told in its own words before anything of it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from . import tables
+
+
+def refuse_what_folds_make(estimator: Any, X: Sequence[Any]) -> None:
+    """Model selection splits a list of modalities into shorter lists; catch it doing so."""
+    kind = type(X).__name__
+    if getattr(estimator, "_is_clone", False):
+        raise ValueError(
+            f"X is a {kind} of modalities, and this {type(estimator).__name__} is a clone, as "
+            f"model selection makes them: it would split the {kind} into modalities instead of "
+            "rows. Pass skpoe.Modalities(X), which is split into rows."
+        )
+    if len(X) == 1:
+        images = getattr(X[0], "ndim", 2) > 2
+        itself = "skpoe.Modalities({'image': ...}) of it" if images else "the table itself"
+        raise ValueError(
+            f"X is a {kind} with one modality. If that is all there is, pass {itself}. If model "
+            f"selection made it by splitting a {kind} of modalities, pass "
+            "skpoe.Modalities(X), which is split into rows."
+        )
+
+
+def refuse_bare_images(X: Any) -> None:
+    """Refuse one array with more than two axes: as scikit-learn has it, one table has two."""
+    if getattr(X, "ndim", 2) > 2:
+        raise ValueError(
+            f"X is one array of shape {tuple(X.shape)}, but one table has two axes (samples, "
+            "features). If its rows are images, pass skpoe.Modalities({'image': X})."
+        )
+
+
+def refuse_what_is_no_table(X: Any) -> None:
+    """Refuse what cannot be one table: words, numbers, None, lists of unequal items."""
+    if isinstance(X, (list, tuple)):
+        try:
+            np.asarray(X)
+        except ValueError as error:
+            kind, shapes = type(X).__name__, ", ".join(str(np.shape(item)) for item in _first(X))
+            raise ValueError(
+                f"X is a {kind}, but neither of tables with two axes (samples, features) each, "
+                f"nor of rows of one length; its items have the shapes {shapes}."
+            ) from error
+    elif not any(hasattr(X, name) for name in ("shape", "__array__", "__dataframe__")):
+        raise ValueError(
+            "X must be a table (samples, features), or several: a list, a dict or "
+            f"skpoe.Modalities of them. Got {type(X).__name__}."
+        )
+    refuse_bare_images(X)
+
+
+def _first(X: Sequence[Any]) -> Sequence[Any]:
+    """Give what is shown of a list in a message: ragged items have no shape."""
+    return [item if hasattr(item, "shape") else np.empty(np.size(item)) for item in X[:5]]
+
+
+def refuse_columns(table: Any) -> None:
+    """Refuse columns that share a name, and those of dates, which would be read as numbers."""
+    if tables.is_frame(table):
+        if (twice := table.columns[table.columns.duplicated()].unique()).size:
+            raise ValueError(
+                f"Several columns have the same name: {twice[:5].tolist()}. Rename them, or drop "
+                "all but one."
+            )
+        dtypes = dict(zip(table.columns, table.dtypes, strict=True))
+    else:
+        dtypes = {None: tables.dtypes(table)[0]} if hasattr(table, "dtype") else {}
+    for label, dtype in dtypes.items():
+        if getattr(dtype, "kind", "") in "mM" and isinstance(
+            dtype, (np.dtype, pd.DatetimeTZDtype)
+        ):
+            where = "The array" if label is None else f"Column {label!r}"
+            raise ValueError(
+                f"{where} holds dates or times ({dtype}), which are no numbers. Give, for "
+                "example, the days since a first date."
+            )
