@@ -15,8 +15,6 @@ try:
 except ImportError:  # Windows: a file that is open cannot be removed there, which does as well
     fcntl = None  # type: ignore[assignment]
 
-_ENDING = ".skpoe-tmp"
-
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
@@ -44,11 +42,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, "A folder stands there, not a file", path)
     folder, name = os.path.split(path)
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise NotADirectoryError(errno.ENOTDIR, "A file stands there, not a folder", folder)
     if not os.path.isdir(folder):
         raise FileNotFoundError(errno.ENOENT, "There is no such folder", folder)
     # of one length, whatever the name: file systems limit names
     mark = f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}-"
-    descriptor, beside = _make(folder, mark, "".join(PurePath(name).suffixes[-2:]))
+    ending = ".skpoe-tmp" + "".join(PurePath(name).suffixes[-2:])
+    descriptor, beside = _make(folder, mark, ending)
     try:
         try:
             yield beside
@@ -65,7 +66,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
         raise
     if hasattr(os, "O_DIRECTORY"):  # the rename itself must survive a power cut
         _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
-    _sweep(folder, mark)
+    _sweep(folder, mark, ending)
 
 
 def _sync(path: str, flags: int) -> None:
@@ -76,11 +77,11 @@ def _sync(path: str, flags: int) -> None:
         os.close(descriptor)
 
 
-def _make(folder: str, mark: str, suffixes: str) -> tuple[int, str]:
+def _make(folder: str, mark: str, ending: str) -> tuple[int, str]:
     """Make a file that is locked for as long as its writer lives; give descriptor and path."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     while True:
-        beside = os.path.join(folder, f"{mark}{secrets.token_hex(8)}{_ENDING}{suffixes}")
+        beside = os.path.join(folder, f"{mark}{secrets.token_hex(8)}{ending}")
         descriptor = os.open(beside, flags, 0o666)  # less what the umask takes away
         if fcntl is not None:
             with contextlib.suppress(OSError):  # file systems without locks
@@ -90,11 +91,11 @@ def _make(folder: str, mark: str, suffixes: str) -> tuple[int, str]:
         os.close(descriptor)  # swept by another before it was locked
 
 
-def _sweep(folder: str, mark: str) -> None:
+def _sweep(folder: str, mark: str, ending: str) -> None:
     """Remove what dead writers left behind. What is locked, or open on Windows, stays."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(mark) and _ENDING in entry.name:
+            if entry.name.startswith(mark) and entry.name.endswith(ending):
                 with contextlib.suppress(OSError):
                     _remove_unlocked(entry.path)
 
