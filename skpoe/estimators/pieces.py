@@ -292,7 +292,10 @@ class Pieces:
         if factory is None:
             estimator = self._estimator
             sizes = list(estimator.hidden_layer_sizes)
-            if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+            # by kind of number: a file may say a million of them
+            if not all(issubclass(kind, Integral) for kind in set(map(type, sizes))) or not all(
+                size > 0 for size in sizes
+            ):
                 raise ValueError(f"hidden_layer_sizes must be positive integers; got {sizes}.")
             return mlp(n_in, n_out, [*map(int, sizes)], estimator.activation, self.generator)
         if not callable(factory) or isinstance(factory, nn.Module):
