@@ -281,7 +281,10 @@ def test_likelihood_weights_are_read_by_name_and_checked():
     heavy = small(MVAE, **FAST, likelihood_weights={"rna": 1.0, "adt": 5}).fit(X)
     listed = small(MVAE, **FAST, likelihood_weights=[1.0, 5.0]).fit(X)
     assert heavy.loss_curve_ == listed.loss_curve_ != small(MVAE, **FAST).fit(X).loss_curve_
-    with pytest.raises(ValueError, match="likelihood_weights must be numbers of at least 0; got"):
+    with pytest.raises(
+        ValueError,
+        match="likelihood_weights must be finite numbers of at least 0, and not all 0; got",
+    ):
         small(MVAE, **FAST, likelihood_weights=[1.0, -1.0]).fit(X)
     with pytest.raises(ValueError, match="likelihood_weights must have one item for each of the"):
         small(MVAE, **FAST, likelihood_weights=[1.0]).fit(X)
