@@ -49,9 +49,10 @@ def named(arrays):
 def exact(world):
     """A factor analysis, and PoEVAE that starts at it with posteriors of its own."""
     X = named(world.x)
-    fa = MultimodalFactorAnalysis(latent_dim=3, shrinkage=0.1).fit(X)
+    fa = MultimodalFactorAnalysis(latent_dim=3, shrinkage=0.1, random_state=0).fit(X)
     start = {"likelihood": "gaussian", "latent_dim": 3, "shrinkage": 0.1, "trust": 1.0}
-    vae = PoEVAE(**start, max_iter=0, dtype="float64", hidden_layer_sizes=(8,)).fit(X)
+    how = {"max_iter": 0, "dtype": "float64", "hidden_layer_sizes": (8,), "random_state": 0}
+    vae = PoEVAE(**start, **how).fit(X)
     for likelihood in vae.model_.likelihoods:
         likelihood.reach = np.inf  # draws leave the range of the training data
     return {"factor analysis": fa, "PoEVAE": vae}
