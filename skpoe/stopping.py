@@ -81,8 +81,8 @@ class Keeper:
         self.model, self.objective, self.rows = model, objective, rows
         self.seed, self.tol, self.patience = seed, tol, patience
         self.learned = learned(model, objective)
-        self.best = Best(_copy(self.learned), epoch) if best is None else best
-        self._before = self.best.weights if best is None else _copy(self.learned)
+        self.best = Best(copy_of(self.learned), epoch) if best is None else best
+        self._before = self.best.weights if best is None else copy_of(self.learned)
         self._first = epoch if rows is None else epoch + 1
         self.total_weight = 1.0 if rows is None else rows.total_weight().item()
 
@@ -102,12 +102,12 @@ class Keeper:
         if self.rows is None:
             if -record["loss"] > best.score:
                 best.score, best.weights, best.epoch = -record["loss"], self._before, epoch - 1
-            self._before = _copy(self.learned)
+            self._before = copy_of(self.learned)
             return
         record["validation"] = score = self._score(self.rows)
         best.waited = 0 if score > best.score + self.tol else best.waited + 1
         if score > best.score:
-            best.score, best.weights, best.epoch = score, _copy(self.learned), epoch
+            best.score, best.weights, best.epoch = score, copy_of(self.learned), epoch
 
     @torch.no_grad()
     def _score(self, rows: Rows) -> float:
@@ -131,5 +131,6 @@ def learned(model: MultimodalVAE, objective: Objective) -> nn.ModuleDict:
     return nn.ModuleDict({"model": model, "objective": objective})
 
 
-def _copy(module: nn.Module) -> dict[str, Tensor]:
+def copy_of(module: nn.Module) -> dict[str, Tensor]:
+    """Copy the state dict of a module."""
     return {name: value.detach().clone() for name, value in module.state_dict().items()}

@@ -22,6 +22,7 @@ from ..likelihoods import Likelihood
 from ..model import MultimodalVAE
 from ..objectives import Objective
 from ..random import derive_seed
+from ..stopping import copy_of
 from ..threads import limit_threads
 from ..training import Plan, Run
 from .checkpoints import Checkpoint
@@ -30,7 +31,7 @@ from .likelihood_choice import make_likelihoods
 from .pieces import Pieces
 from .reading import hold, n_distinct, read_rows
 from .starting import LinearStart, choose_latent_dim, deal, is_linear, weights_of
-from .state import State, cast, copy_of, find_device
+from .state import State, cast, find_device
 
 # below so many rows, those held out for validation are worth more in training
 _AUTO_EARLY_STOPPING = 2000

@@ -88,11 +88,6 @@ class State:
         }
 
 
-def copy_of(module: nn.Module) -> dict[str, Tensor]:
-    """Copy the state dict of a module."""
-    return {name: value.detach().clone() for name, value in module.state_dict().items()}
-
-
 def recompose(
     estimator: Any,
     layout: Layout,

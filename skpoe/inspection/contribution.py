@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from torch import Tensor
 
 from ..acquisition import information_told
@@ -66,6 +67,14 @@ class ModalityContributionDisplay:
         self.alone = alone
         self.beside = beside
         self.modality_names = list(modality_names)
+
+    @property
+    def means(self) -> pd.DataFrame:
+        """Means over the rows that show a modality, by modality; NaN where none does."""
+        parts = {"alone": self.alone, "beside the others": self.beside}
+        return pd.DataFrame(
+            {label: pd.DataFrame(nats).mean() for label, nats in parts.items()}
+        ).set_axis(self.modality_names)
 
     @classmethod
     def from_estimator(
@@ -141,14 +150,13 @@ class ModalityContributionDisplay:
         """
         ax = take_axes(self, ax)
         at = np.arange(len(self.modality_names))
-        series = {"alone": (self.alone, -0.2), "beside the others": (self.beside, 0.2)}
         self.bars_ = tuple(
             ax.barh(
                 at + shift,
-                [x[~np.isnan(x)].mean() if (~np.isnan(x)).any() else 0.0 for x in nats.T],
+                np.nan_to_num(self.means[label]),
                 **{"height": 0.38, "color": color, "label": label, **(bar_kwargs or {})},
             )
-            for color, (label, (nats, shift)) in zip(COLORS, series.items(), strict=False)
+            for color, label, shift in zip(COLORS, self.means, (-0.2, 0.2), strict=False)
         )
         ax.set_yticks(at, [shorten(name) for name in self.modality_names])
         ax.invert_yaxis()

@@ -34,6 +34,8 @@ _MOST_DRAWN, _FEWEST_ROWS = 2**24, 50
 _MOST_COUNTED = 2**26
 # modalities that are hidden in turn
 _MOST_HIDDEN = 20
+# modalities whose bars fit a picture
+_MOST_BARS = 30
 
 
 def write_report(
@@ -53,9 +55,9 @@ def write_report(
         raise ValueError(f"y has {len(y)} values, but X has {len(data)} rows.")
     scored = None if held_out is None else estimator._read(held_out)
     report = Report(estimator, data, scored, y, max_rows, random_state)
-    page = report.html().encode()
+    text = report.html()
     with replacing(path) as beside:
-        Path(beside).write_bytes(page)
+        Path(beside).write_text(text, encoding="utf-8")
     return Path(path)
 
 
@@ -304,29 +306,22 @@ class Report:
 
     def _contributions(self) -> str:
         display = ModalityContributionDisplay.from_source(self.estimator, self._scored)
-        names = [shorten(name) for name in display.modality_names]
-        rows = [
-            (name, *(x[~np.isnan(x)].mean() if (~np.isnan(x)).any() else None for x in both))
-            for name, *both in zip(names, display.alone.T, display.beside.T, strict=True)
-        ]
-        most = display if len(names) <= 30 else None
-        picture = (
-            ""
-            if most is None
-            else figure(
-                most.plot,
+        rows = [(shorten(name), *told) for name, *told in display.means.itertuples()]
+        picture = ""
+        if len(rows) <= _MOST_BARS:
+            picture = figure(
+                display.plot,
                 "Bars: nats that each modality tells about z",
                 "A modality that tells much alone and little beside the others repeats them; "
                 "where it tells much more beside them, posteriors without it are too sure.",
-                (6.4, 1.6 + 0.5 * len(names)),
+                (6.4, 1.6 + 0.5 * len(rows)),
             )
-        )
         return (
             paragraph(
                 "Information about the latent variables, means over the rows that show the "
                 f"modality, nats. {self._which_rows()}"
             )
-            + table(("modality", "alone", "beside the others"), rows)
+            + table(("modality", *display.means.columns), rows)
             + picture
         )
 
