@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from .data.batch import Batch
 from .data.rows import Rows
@@ -19,6 +17,7 @@ from .distributed import Team, gather
 from .model import MultimodalVAE
 from .nn.networks import Networks
 from .objectives import Objective
+from .optimizer import AdamW, Group, Moments
 from .random import RowNoise, derive_seed
 from .stopping import Best, Keeper
 
@@ -113,8 +112,8 @@ class Run:
         ``seconds``, and ``validation`` (the objective on validation rows) where there are any.
     step : int
         Steps taken.
-    optimizer : dict, default=None
-        State of the optimiser.
+    moments : dict of int to Moments, default=None
+        What the optimiser knows of each parameter.
     interrupted : bool
         Whether the call ended by a keyboard interrupt.
     diverged : str
@@ -127,7 +126,7 @@ class Run:
 
     history: list[Record] = field(default_factory=list)
     step: int = 0
-    optimizer: dict[str, Any] | None = None
+    moments: dict[int, Moments] | None = None
     interrupted: bool = False
     diverged: str = ""
     began: tuple[int, int] = (0, 0)
@@ -136,7 +135,7 @@ class Run:
     def again(self) -> Run:
         """Give a run for another call, that has this one behind it."""
         began = len(self.history), self.step
-        return Run(list(self.history), self.step, self.optimizer, began=began)
+        return Run(list(self.history), self.step, self.moments, began=began)
 
 
 @torch.enable_grad()
@@ -185,8 +184,9 @@ def train(
         When the loss or its gradient is not finite before any epoch was better than the first.
     """
     run = Run() if run is None else replace(run, history=list(run.history))
-    parameters = _learned(model, objective)
-    optimizer = _optimizer(model, parameters, plan, run)
+    optimizer = optimizer_of(model, objective, plan.weight_decay)
+    if run.moments is not None:
+        optimizer.load(run.moments)
     n_epochs, n_batch = plan.n_epochs(len(data)), plan.n_batch(len(data))
     team = gather(model, data, n_batch, n_epochs=n_epochs, seed=plan.seed, step=run.step)
     keeper = Keeper(
@@ -218,7 +218,7 @@ def train(
             keeper.look(record)
             record["seconds"] = time.perf_counter() - began
             run.history.append(record)
-            run.optimizer = optimizer.state_dict()
+            run.moments = optimizer.moments()
             due = plan.verbose and (epoch == last or (epoch - 1) % plan.verbose == 0)
             if due and team.rank == 0:
                 _print(record, last)
@@ -233,7 +233,7 @@ def train(
     if validation is not None or run.diverged:
         keeper.restore()
     # after a divergence its moments are of no use
-    run.optimizer = None if run.diverged else optimizer.state_dict()
+    run.moments = None if run.diverged else optimizer.moments()
     return run
 
 
@@ -244,7 +244,7 @@ def _visit(
     plan: Plan,
     names: Sequence[str],
     run: Run,
-    optimizer: torch.optim.Optimizer,
+    optimizer: AdamW,
     epoch: int,
     team: Team,
 ) -> Record:
@@ -255,27 +255,24 @@ def _visit(
     kl_weight = min(1.0, epoch / plan.kl_warmup) if plan.kl_warmup else 1.0
     total = torch.zeros((), dtype=torch.float64, device=data.weights.device)
     steepest = 0.0
-    parameters = _learned(model, objective)
     shuffle = torch.Generator().manual_seed(derive_seed(plan.seed, epoch))
     for rows in data.deal(n_batch, shuffle):
         batch, keys, weights = data[team.share(rows)]
         rate = plan.rate((run.step - run.began[1]) / n_steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group["share"]
         noise = RowNoise(plan.seed, keys).fold(run.step)
         weighted = (weights * objective(model, batch, noise, kl_weight)).sum()
         loss = -weighted / data.total_weight(rows)
         optimizer.zero_grad()
         loss.backward()
-        team.add_gradients(parameters, loss.detach())
-        gradients = [p.grad for p in parameters if p.grad is not None]
+        team.add_gradients(optimizer.parameters, loss.detach())
+        gradients = [p.grad for p in optimizer.parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients, foreach=True)
         steep, both = torch.stack([norm, norm + loss.detach()]).tolist()
         if not math.isfinite(both):
             raise FloatingPointError(_diverged(model, batch, noise, epoch, rate, names))
         if steep > _CLIP:
-            nn.utils.clip_grads_with_norm_(parameters, _CLIP, norm, foreach=True)
-        optimizer.step()
+            nn.utils.clip_grads_with_norm_(optimizer.parameters, _CLIP, norm, foreach=True)
+        optimizer.step(rate)
         run.step += 1
         total += weighted.detach()
         steepest = max(steepest, steep)
@@ -290,73 +287,21 @@ def _visit(
     }
 
 
-def _learned(model: MultimodalVAE, objective: Objective) -> list[nn.Parameter]:
-    return [p for p in (*model.parameters(), *objective.parameters()) if p.requires_grad]
-
-
-def optimizer_state(
-    model: MultimodalVAE, objective: Objective, moments: Mapping[int, dict[str, Tensor]]
-) -> dict[str, Any]:
-    """Make the state of an optimiser of what is kept for each parameter, by its number.
-
-    Raises
-    ------
-    ValueError
-        When what is kept has not the shapes of the parameters.
-    """
-    optimizer = _optimizer(model, _learned(model, objective), Plan(), Run())
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for number, kept in moments.items():
-        like = parameters[number] if 0 <= number < len(parameters) else None
-        if like is None or set(kept) != {"step", "exp_avg", "exp_avg_sq"}:
-            raise ValueError(f"The optimiser has no parameter {number} with {sorted(kept)}.")
-        for name, tensor in kept.items():
-            shape = () if name == "step" else like.shape
-            good = tensor.dtype.is_floating_point if name == "step" else tensor.dtype == like.dtype
-            if tensor.shape != shape or not good:
-                raise ValueError(
-                    f"'{name}' of parameter {number} of the optimiser should be of shape "
-                    f"{tuple(shape)} and {like.dtype}; got {tuple(tensor.shape)}, {tensor.dtype}."
-                )
-    return {**optimizer.state_dict(), "state": dict(moments)}
-
-
-def _groups(
-    model: MultimodalVAE, parameters: list[nn.Parameter], weight_decay: float
-) -> list[dict[str, Any]]:
-    """Let what started at a solution move at rates of its own, without decay."""
+def optimizer_of(model: MultimodalVAE, objective: Objective, weight_decay: float = 0.0) -> AdamW:
+    """Make an optimiser: what started at a solution moves at rates of its own, without decay."""
     started = {id(parameter) for parameter in model.started()}
     noise = {id(p) for likelihood in model.likelihoods for p in likelihood.parameters()}
     fast: list[nn.Parameter] = []
     slow: list[nn.Parameter] = []
     noisy: list[nn.Parameter] = []
-    for parameter in parameters:
-        is_noise = id(parameter) in noise
-        kind = fast if id(parameter) not in started else noisy if is_noise else slow
-        kind.append(parameter)
-    groups: list[dict[str, Any]] = [
-        {"params": fast, "share": 1.0, "weight_decay": weight_decay},
-        {"params": slow, "share": _STARTED_SHARE, "weight_decay": 0.0},
-        {"params": noisy, "share": _NOISE_SHARE, "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
-
-
-def _optimizer(
-    model: MultimodalVAE, parameters: list[nn.Parameter], plan: Plan, run: Run
-) -> torch.optim.Optimizer:
-    groups = _groups(model, parameters, plan.weight_decay)
-    optimizer = torch.optim.AdamW(
-        groups,
-        lr=plan.learning_rate_init,
-        betas=(0.9, 0.99),
-        fused=True,
+    for parameter in (*model.parameters(), *objective.parameters()):
+        if parameter.requires_grad:
+            is_noise = id(parameter) in noise
+            kind = fast if id(parameter) not in started else noisy if is_noise else slow
+            kind.append(parameter)
+    return AdamW(
+        [Group(fast, 1.0, weight_decay), Group(slow, _STARTED_SHARE), Group(noisy, _NOISE_SHARE)]
     )
-    if run.optimizer is not None:
-        optimizer.load_state_dict(copy.deepcopy(run.optimizer))  # it is updated in place
-        for group, now in zip(optimizer.param_groups, groups, strict=True):
-            group["weight_decay"] = now["weight_decay"]
-    return optimizer
 
 
 def _print(record: Record, n_epochs: int) -> None:

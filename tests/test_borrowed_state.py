@@ -91,13 +91,15 @@ def test_fit_leaves_all_as_it_was(cls, error, here, monkeypatch):
 
 
 FRESH = """
-import os, warnings
+import os, sys, warnings
 import numpy as np
 import skpoe
 before = dict(os.environ), list(warnings.filters)
 skpoe.MVAE(max_iter=1).fit(np.eye(9))
 assert dict(os.environ) == before[0], set(os.environ) - set(before[0])
 assert list(warnings.filters) == before[1]
+late = {"torch._dynamo", "sympy"} & set(sys.modules)  # seconds, which a small fit would wait for
+assert not late, late
 """
 
 

@@ -530,10 +530,10 @@ def test_no_state_moves(tmp_path):
 
 def test_saving_changes_nothing_in_the_estimator(tmp_path):
     est, X = fitted(PoEVAE, "list of float64", warm_start=True)
-    before, optimizer = est.transform(X), est._run.optimizer
+    before, optimizer = est.transform(X), est._run.moments
     est.save(tmp_path / "model.skpoe")
     assert_same(est.transform(X), before)
-    assert est._run.optimizer is optimizer
+    assert est._run.moments is optimizer
 
 
 def test_another_default_dtype_changes_nothing(tmp_path):

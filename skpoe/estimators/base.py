@@ -7,7 +7,7 @@ from abc import abstractmethod
 from .._compat import CallbackSupportMixin, _fit_context, with_callbacks
 from ..model import MultimodalVAE
 from ..objectives import Objective
-from ..training import Run, optimizer_state
+from ..training import Run, optimizer_of
 from .face import BaseMultimodal
 from .fitting import Fitting, all_or_nothing
 from .parameters import SharedParameters
@@ -83,7 +83,8 @@ class BaseVAE(SharedParameters, CallbackSupportMixin, BaseMultimodal):
     def _settle(self, kept, layout, model, objective, moments):
         if not all(is_record(record) for record in kept["history"]) or kept["step"] < 0:
             raise FileFormatError("its history is none of a training run")
-        optimizer = optimizer_state(model, objective, moments) if moments else None
-        run = Run(kept["history"], kept["step"], optimizer, kept["interrupted"])
+        if moments:
+            optimizer_of(model, objective).load(moments)  # which says what does not fit
+        run = Run(kept["history"], kept["step"], moments or None, kept["interrupted"])
         state = State(model, objective, layout, kept["seed"], kept["auto"], run)
         vars(self).update(state.fitted())

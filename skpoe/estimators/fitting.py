@@ -14,7 +14,6 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from ..compiler import import_compiler
 from ..data.layout import Layout
 from ..data.source import Source
 from ..distributed import Team
@@ -65,7 +64,6 @@ class Fitting:
 
     def run(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Read, compose or go on, train, and leave fitted attributes on the estimator."""
-        import_compiler()
         estimator = self.estimator
         source, layout, likelihoods, weight = read_rows(
             estimator,
@@ -101,7 +99,7 @@ class Fitting:
                 )
                 course.run(state)
                 if self._rate != "constant" and not estimator.warm_start:
-                    state.run.optimizer = None  # as large as two models, and of no use any more
+                    state.run.moments = None  # as large as two models, and of no use any more
                 if checkpoint is not None and not state.run.interrupted:
                     checkpoint.keep(state)
         fitted = state.fitted()

@@ -202,8 +202,8 @@ def pack(
                 raise TypeError(f"A file cannot hold '{key}' of the {what}: it is no tensor.")
             tensors[f"{what}.{key}"] = copied(value)
     run = getattr(est, "_run", None)
-    if run is not None and run.optimizer is not None:
-        for number, moments in run.optimizer["state"].items():
+    if run is not None and run.moments is not None:
+        for number, moments in run.moments.items():
             tensors |= {f"optimizer.{number}.{k}": copied(v) for k, v in moments.items()}
     return document, tensors, encode.callables
 

@@ -17,6 +17,16 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
+class Linear(nn.Linear):
+    """An affine layer whose weights are anything: who makes it draws them.
+
+    Those of a plain one come from torch's global generator, and move it.
+    """
+
+    def reset_parameters(self) -> None:
+        """Draw nothing."""
+
+
 def mlp(
     n_in: int,
     n_out: int,
@@ -47,8 +57,7 @@ def mlp(
     sizes = (n_in, *hidden_layer_sizes, n_out)
     layers: list[nn.Module] = []
     for width_in, width_out in pairwise(sizes):
-        # a plain nn.Linear would draw from, and so move, torch's global generator
-        linear = nn.utils.skip_init(nn.Linear, width_in, width_out, dtype=torch.float32)
+        linear = Linear(width_in, width_out, dtype=torch.float32)
         bound = width_in**-0.5
         with torch.no_grad():
             linear.weight.uniform_(-bound, bound, generator=generator)
