@@ -7,12 +7,14 @@ batch, subset of rows or thread, and different rows get independent ones.
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +23,8 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _ROUNDS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 _ZERO = 0x5BD1E995
 _ROWS_AT_A_TIME = 512
+# at most so many numbers are kept to be used again
+_KEPT = 4096
 _lock = threading.RLock()
 
 
@@ -68,20 +72,41 @@ def lend_global_generator(seed: int) -> Iterator[None]:
         yield
 
 
+def _keep_small(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Keep what was made of a small n: steps ask for the same again and again."""
+    kept = functools.lru_cache(maxsize=1024)(make)
+
+    @functools.wraps(make)
+    def give(n: int, *args: Any, **options: Any) -> Tensor:
+        return (kept if n <= _KEPT else make)(n, *args, **options)
+
+    return give
+
+
+@_keep_small
+def _count(n: int, device: torch.device | None = None) -> Tensor:
+    """Give the first n values of the counter that streams scramble."""
+    return torch.arange(1, n + 1, device=device) * _signed(_GOLDEN)
+
+
+@_keep_small
 def hash_weights(n: int, stream: int = 0, device: torch.device | None = None) -> Tensor:
-    """Return n fixed odd 64-bit integers, shape (n,), that differ from stream to stream."""
-    count = torch.arange(1, n + 1, device=device)
-    return _mix(count * _signed(_GOLDEN) + _signed(stream << 40)) | 1
+    """Return n fixed odd 64-bit integers, shape (n,), that differ from stream to stream.
+
+    They may be shared: do not change them.
+    """
+    return _mix(_count(n, device) + _signed(stream << 40)) | 1
 
 
-def row_keys(values: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor:
+def row_keys(values: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Tensor:
     """Hash the observed entries of each row to an integer.
 
     Parameters
     ----------
     values : sequence of Tensor of shape (N, F_m)
         Zero where missing.
-    masks : sequence of bool Tensor of shape (N, F_m) or (N, 1)
+    masks : sequence of bool Tensor of shape (N, F_m) or (N, 1), default=None
+        Everything is observed when None.
 
     Returns
     -------
@@ -90,15 +115,16 @@ def row_keys(values: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor:
     """
     n = values[0].shape[0]
     keys = torch.zeros(n, dtype=torch.int64, device=values[0].device)
-    for m, (value, mask) in enumerate(zip(values, masks, strict=True)):
+    for m, value in enumerate(values):
         weights = hash_weights(value[0].numel() if n else 0, m + 1, value.device)
         for start in range(0, n, _ROWS_AT_A_TIME):  # 8 bytes an entry: stay in the cache
             rows = slice(start, start + _ROWS_AT_A_TIME)
             # float32 bits: a table has the same keys in single and in double precision;
             # adding 0.0 makes -0.0 and 0.0 equal, and the constant tells zero from missing
             bits = (value[rows].float() + 0.0).contiguous().view(torch.int32).long()
-            keys[rows] += ((bits + _ZERO) * mask[rows] * weights).sum(-1)
-    return _mix(keys)
+            hashed = (bits + _ZERO) * weights
+            keys[rows] += (hashed if masks is None else hashed * masks[m][rows]).sum(-1)
+    return keys
 
 
 def tell_apart(keys: Tensor, before: Counter[int]) -> Tensor:
@@ -131,7 +157,7 @@ class RowNoise:
     """
 
     def __init__(self, seed: int, keys: Tensor) -> None:
-        self._start = _mix(keys ^ _signed((seed + 1) * _GOLDEN))
+        self._start = keys ^ _signed(_mix_int((seed + 1) * _GOLDEN))
         self._purpose = 0
 
     def __getitem__(self, rows: Tensor | slice) -> RowNoise:
@@ -145,7 +171,7 @@ class RowNoise:
 
     def apart(self, n: int) -> RowNoise:
         """Return n independent streams for each row, n * N of them."""
-        number = torch.arange(1, n + 1, device=self._start.device)[:, None] * _signed(_GOLDEN)
+        number = _count(n, self._start.device)[:, None]
         return self._derive(_mix(number ^ self._start).flatten(), self._purpose)
 
     @staticmethod
@@ -155,9 +181,9 @@ class RowNoise:
         return derived
 
     def _integers(self, lead: tuple[int, ...], event: int) -> Tensor:
-        count = torch.arange(1, math.prod(lead) * event + 1, device=self._start.device)
-        count = count.mul_(_signed(_GOLDEN)).add_(_signed(self._purpose))
-        return _mix(count.view(*lead, 1, event) + self._start[:, None])
+        count = _count(math.prod(lead) * event, self._start.device)
+        start = self._start + _signed(self._purpose)
+        return _mix(count.view(*lead, 1, event) + start[:, None])
 
     def uniform(self, *lead: int, event: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Draw from the open interval (0, 1), shape (*lead, N, event)."""

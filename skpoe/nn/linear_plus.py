@@ -81,8 +81,7 @@ class LinearPlus(nn.Module):
 
         The draw belongs to the values of a row, so that repeated rows share it.
         """
-        everything = torch.ones_like(x[:, :1], dtype=torch.bool)
-        rows = RowNoise(self.seed, row_keys([x.detach()], [everything]))
+        rows = RowNoise(self.seed, row_keys([x.detach()]))
         uniform = rows.fold(int(self.n_steps)).uniform(event=x.shape[-1], dtype=x.dtype)
         self.n_steps += 1
         return (uniform > self.dropout) / (1 - self.dropout)
