@@ -218,8 +218,8 @@ class MultimodalVAE(nn.Module):
         return self._log_prob(modality, batch, self.decode(z, modality))
 
     def _log_prob(self, modality: int, batch: Batch, raw: Tensor) -> Tensor:
-        likelihood = self.likelihoods[modality]
-        return likelihood.log_prob(batch.values[modality], batch.masks[modality], raw)
+        mask = None if batch.complete[modality] else batch.masks[modality]
+        return self.likelihoods[modality].log_prob(batch.values[modality], mask, raw)
 
     def decode(self, z: Tensor, modality: int) -> Tensor:
         """Apply the decoder of modality m, which sees rows alone: (..., D) -> (..., n_outputs).

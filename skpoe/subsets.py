@@ -109,6 +109,8 @@ class Subsets:
             return membership, equal_log_weights(membership)
         members = self.members.to(observed.device)
         membership = members[:, None] & observed
+        if len(members) == 1:
+            return membership, equal_log_weights(membership)
         kept = membership.any(-1) | ~members.any(-1)[:, None]
         weights = self.weights.to(observed.device)[:, None] * kept
         weights[0] += weights.sum(0) == 0

@@ -18,13 +18,21 @@ class Batch:
         Zero where missing, so that no NaN can reach a gradient.
     masks : sequence of bool Tensor of shape (N, F_m) or (N, 1)
         True where observed; (N, 1) when the rows of the modality are observed whole or not at all.
+
+    Attributes
+    ----------
+    observed : bool Tensor of shape (N, M)
+        Whether any entry of the modality is observed.
+    complete : list of bool
+        Modalities that these rows, or those that they are taken from, show whole.
     """
 
     def __init__(self, values: Sequence[Tensor], masks: Sequence[Tensor]) -> None:
         self.values = list(values)
         self.masks = list(masks)
         self.observed = torch.stack([mask.any(-1) for mask in self.masks], dim=-1)
-        self._complete = [bool(mask.all()) for mask in self.masks]  # of all rows, once
+        # modalities that every row shows whole; of all rows, once
+        self.complete = [bool(mask.all()) for mask in self.masks]
 
     @classmethod
     def from_arrays(cls, arrays: Sequence[np.ndarray]) -> Batch:
@@ -62,10 +70,14 @@ class Batch:
         return len(self.observed)
 
     def __getitem__(self, rows: Tensor | slice) -> Batch:
+        observed = self.observed[rows]
         return self._like(
             [value[rows] for value in self.values],
-            [mask[rows] for mask in self.masks],
-            self.observed[rows],
+            [
+                observed[:, m : m + 1] if mask.shape[1] == 1 else mask[rows]
+                for m, mask in enumerate(self.masks)
+            ],
+            observed,
         )
 
     def map(
@@ -85,7 +97,7 @@ class Batch:
         values = [
             function(value) if complete else function(value) * mask
             for function, value, mask, complete in zip(
-                functions, self.values, masks, self._complete, strict=True
+                functions, self.values, masks, self.complete, strict=True
             )
         ]
         return self._like(values, masks, self.observed)
@@ -112,7 +124,7 @@ class Batch:
         """Make a batch of the same modalities without looking at the masks again."""
         batch = Batch.__new__(Batch)
         batch.values, batch.masks, batch.observed = values, masks, observed
-        batch._complete = self._complete
+        batch.complete = self.complete
         return batch
 
 

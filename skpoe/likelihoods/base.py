@@ -145,13 +145,18 @@ class Likelihood(nn.Module, ABC):
         The values of one feature sum to its log-density.
         """
 
-    def log_prob(self, x: Tensor, mask: Tensor, raw: Tensor) -> Tensor:
-        """Sum :meth:`log_density` over the observed features: (..., N) nats."""
+    def log_prob(self, x: Tensor, mask: Tensor | None, raw: Tensor) -> Tensor:
+        """Sum :meth:`log_density` over the observed features: (..., N) nats.
+
+        mask is (N, W) or (N, 1); None where everything is observed.
+        """
         return self._over_observed(self.log_density(x, raw), mask)
 
     @staticmethod
-    def _over_observed(density: Tensor, mask: Tensor) -> Tensor:
+    def _over_observed(density: Tensor, mask: Tensor | None) -> Tensor:
         """Sum (..., N, F) over the observed features."""
+        if mask is None:
+            return density.sum(-1)
         if mask.shape[-1] == 1:  # rows observed whole or not at all: sum first, it is cheaper
             return density.sum(-1) * mask[:, 0]
         return (density * mask).sum(-1)

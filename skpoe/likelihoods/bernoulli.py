@@ -77,7 +77,7 @@ class Bernoulli(Likelihood):
     def log_density(self, x: Tensor, raw: Tensor) -> Tensor:
         return -_cross_entropy(x, raw)
 
-    def log_prob(self, x: Tensor, mask: Tensor, raw: Tensor) -> Tensor:
+    def log_prob(self, x: Tensor, mask: Tensor | None, raw: Tensor) -> Tensor:
         return -self._over_observed(_cross_entropy(x, raw), mask)  # negates the small sums alone
 
     def mean(self, raw: Tensor) -> Tensor:

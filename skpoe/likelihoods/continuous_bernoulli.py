@@ -64,7 +64,7 @@ class ContinuousBernoulli(Bernoulli):
     def log_density(self, x: Tensor, raw: Tensor) -> Tensor:
         return raw * (x - 0.5) - _log_sinhc(0.5 * raw)
 
-    def log_prob(self, x: Tensor, mask: Tensor, raw: Tensor) -> Tensor:
+    def log_prob(self, x: Tensor, mask: Tensor | None, raw: Tensor) -> Tensor:
         return Likelihood.log_prob(self, x, mask, raw)
 
     def mean(self, raw: Tensor) -> Tensor:

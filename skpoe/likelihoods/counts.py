@@ -109,7 +109,7 @@ class Counts(Likelihood):
     def log_density(self, x: Tensor, raw: Tensor) -> Tensor:
         return self._log_density(x, raw, self._log_base(x, None))
 
-    def log_prob(self, x: Tensor, mask: Tensor, raw: Tensor) -> Tensor:
+    def log_prob(self, x: Tensor, mask: Tensor | None, raw: Tensor) -> Tensor:
         return self._over_observed(self._log_density(x, raw, self._log_base(x, mask)), mask)
 
     @abstractmethod

@@ -131,8 +131,10 @@ class Mixed(Likelihood):
         ]
         return torch.cat(densities, dim=-1)
 
-    def log_prob(self, x: Tensor, mask: Tensor, raw: Tensor) -> Tensor:
-        masks = [mask] * len(self.parts) if mask.shape[-1] == 1 else self._own(mask)
+    def log_prob(self, x: Tensor, mask: Tensor | None, raw: Tensor) -> Tensor:
+        masks: Sequence[Tensor | None] = [mask] * len(self.parts)
+        if mask is not None and mask.shape[-1] > 1:
+            masks = self._own(mask)
         # each in its way: counts may ask for the total of what a row shows
         terms = [
             part.log_prob(own, shown, said)

@@ -51,7 +51,7 @@ class DiagonalGaussian(Family):
 
     def product(self, experts: Params, membership: Tensor) -> Params:
         both = torch.cat([experts["h"], experts["precision"]], dim=-1)
-        summed = torch.einsum("nmp,snm->snp", both, membership.to(both.dtype))
+        summed = torch.bmm(membership.to(both.dtype).transpose(0, 1), both).transpose(0, 1)
         h, precision = summed.chunk(2, dim=-1)
         return {"mean": h / precision, "precision": precision}
 
@@ -65,8 +65,9 @@ class DiagonalGaussian(Family):
 
     def kl(self, params: Params, other: Params) -> Tensor:
         ratio = other["precision"] / params["precision"]
-        square = (params["mean"] - other["mean"]).square() * other["precision"]
-        return 0.5 * (ratio - ratio.log() + square - 1.0).sum(-1)
+        gap = params["mean"] - other["mean"]
+        terms = torch.addcmul(ratio - ratio.log(), gap, gap * other["precision"])
+        return 0.5 * (terms.sum(-1) - params["mean"].shape[-1])
 
     def mean(self, params: Params) -> Tensor:
         return params["mean"]

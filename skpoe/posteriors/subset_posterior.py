@@ -186,6 +186,8 @@ class SubsetPosterior:
 
     def average(self, value: Tensor) -> Tensor:
         """Average over subsets by their weights: (..., S, N) -> (..., N)."""
+        if len(self.log_weights) == 1:
+            return value.squeeze(-2)
         return (self.log_weights.exp() * value).sum(-2)
 
     def mean(self) -> Tensor:

@@ -7,6 +7,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..data.batch import Batch
 from ..factor_analysis import FactorAnalysis
@@ -91,12 +92,16 @@ class ProductOfExperts(Strategy):
         if not self.prior_expert:
             experts = self.family.alone(experts, prior)
         experts = self.family.append(experts, self.family.lift(prior))
-        with_prior = ~membership.any(-1, keepdim=True) | self.prior_expert
-        if self._is_plain:
-            return self.family.product(experts, torch.cat([membership, with_prior], dim=-1))
-        trust = cast("Tensor", self.trust_in(membership)).to(raw.dtype)
-        powers = trust[..., None] * membership
-        return self.family.product(experts, torch.cat([powers, with_prior.to(powers)], dim=-1))
+        powers = membership
+        if not self._is_plain:
+            trust = cast("Tensor", self.trust_in(membership)).to(raw.dtype)
+            powers = trust[..., None] * membership
+        if self.prior_expert:
+            powers = F.pad(powers, (0, 1), value=1)
+        else:
+            nothing = ~membership.any(-1, keepdim=True)
+            powers = torch.cat([powers, nothing.to(powers.dtype)], dim=-1)
+        return self.family.product(experts, powers)
 
 
 def _read_trust(strategy: ProductOfExperts, _: object) -> None:
