@@ -202,11 +202,12 @@ class MultimodalVAE(nn.Module):
             ]
             return torch.stack(terms, dim=-1)
         terms = []
+        asked = None if scored is None else scored.T.tolist()  # known here, without asking again
         for m in range(len(self.likelihoods)):
             draws, where = z, None
-            if scored is not None and not scored[:, m].all():
-                where = scored[:, m].nonzero()[:, 0]
-                draws = z[:, where]
+            if asked is not None and not all(asked[m]):
+                where = torch.tensor([s for s, yes in enumerate(asked[m]) if yes]).to(z.device)
+                draws = z.index_select(1, where)
             term = self.term(draws, batch, m)
             if where is not None:
                 term = term.new_zeros(z.shape[:-1]).index_copy(1, where, term)

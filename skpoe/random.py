@@ -199,5 +199,5 @@ class RowNoise:
         radius = ((pairs >> 32) & 0xFFFFFFFF).to(dtype).add_(0.5).mul_(2.0**-32)
         radius = radius.log_().mul_(-2.0).clamp_(min=0.0).sqrt_()
         angle = (pairs & 0xFFFFFFFF).to(dtype).mul_(2.0 * math.pi * 2.0**-32)
-        both = torch.stack((radius * angle.cos(), radius * angle.sin()), dim=-1)
+        both = torch.view_as_real(torch.polar(radius, angle))
         return both.flatten(-2)[..., :event]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -68,8 +69,7 @@ class SubsetELBO(Objective):
     ) -> Tensor:
         observed = batch.observed
         n_modalities = observed.shape[1]
-        fixed = (Subsets.full(n_modalities) | Subsets.singletons(n_modalities)).members
-        fixed = fixed.to(observed.device)
+        fixed = _all_and_each(n_modalities).to(observed.device)
         membership, scored = fixed[:, None] & observed, fixed
         if self.n_subsets and n_modalities > 2:
             uniform = noise.fold("subsets").uniform(self.n_subsets, event=n_modalities + 1)
@@ -84,3 +84,8 @@ class SubsetELBO(Objective):
         elbo = (fit * explained).sum(-1) - self._cost(posterior.kl(z), kl_weight)
         counted = distinct(membership)
         return (elbo * counted).sum(0) / counted.sum(0).clamp(min=1)
+
+
+@functools.lru_cache
+def _all_and_each(n_modalities: int) -> Tensor:
+    return (Subsets.full(n_modalities) | Subsets.singletons(n_modalities)).members
