@@ -58,10 +58,9 @@ def assert_same(said, expected, at=slice(None), how=SAME, leave=()):
 
 
 def are_alone(arrays):
-    """Rows that no other row is like, in single precision: their noise is theirs alone."""
-    with np.errstate(over="ignore"):
-        X = np.hstack(arrays).astype(np.float32)
-    alike = ((X[:, None] == X) | (np.isnan(X[:, None]) & np.isnan(X))).all(axis=-1)
+    """Rows that no other row is like, to the single precision of keys: their noise is theirs."""
+    X = np.hstack(arrays)
+    alike = np.isclose(X[:, None], X, rtol=1e-5, atol=1e-5, equal_nan=True).all(axis=-1)
     return alike.sum(axis=1) == 1
 
 

@@ -44,7 +44,7 @@ def read(estimator: Any, X: Any, known: Layout | None = None) -> tuple[Source, L
     """
     if known is None and estimator.modalities is not None and not len(estimator.modalities):
         raise ValueError(
-            f"modalities={estimator.modalities} names no modality. Name some, or None."
+            f"modalities={estimator.modalities} names no modality. Name some, or leave it None."
         )
     if not is_multimodal(X):
         try:
