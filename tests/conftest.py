@@ -19,7 +19,7 @@ _ALWAYS = {
     "report_multiple_bugs": False,
     "phases": [Phase.explicit, Phase.generate, Phase.shrink],
 }
-settings.register_profile("suite", max_examples=5, derandomize=True, **_ALWAYS)
+settings.register_profile("suite", max_examples=4, derandomize=True, **_ALWAYS)
 settings.register_profile("thorough", max_examples=200, print_blob=True, **_ALWAYS)
 settings.load_profile("suite")
 

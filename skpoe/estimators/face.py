@@ -327,14 +327,6 @@ class BaseMultimodal(
 
         return self._predict(source, means, n_draws)
 
-    def _how_to_average(self, imputation: str) -> str:
-        """Read ``imputation``."""
-        if imputation != "auto":
-            return imputation
-        members = (part for each in self.model_.likelihoods for part in each.members())
-        is_linear = all(part.mean_is_linear for part in members)
-        return self._auto_imputation if is_linear else "posterior"
-
     def _predict(
         self,
         source: Source,
