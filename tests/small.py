@@ -1,6 +1,9 @@
 """Estimators of every kind from the same words."""
 
+import functools
 import inspect
+
+import numpy as np
 
 from skpoe import (
     MIWAE,
@@ -18,6 +21,13 @@ from skpoe.estimators.base import BaseVAE
 KINDS = [MVAE, PoEVAE, SphericalVAE, MIWAE, MMVAEPlus]
 # those that train networks, for laws of training
 VAES = [cls for _, cls in all_estimators() if issubclass(cls, BaseVAE)]
+
+# modalities of those that are fitted once for many laws, and their widths by kind
+NAMES = ["a", "b", "c", "d"]
+WIDTHS = {
+    **dict(zip(KINDS, [(3, 1, 2), (2, 5, 1, 1), (1, 4), (5,), (2, 2)], strict=True)),
+    MultimodalFactorAnalysis: (4, 1, 2),
+}
 
 FAST = {
     "max_iter": 2,
@@ -43,3 +53,23 @@ def small(cls, **params):
     if cls is MultimodalFactorAnalysis:  # it has no networks
         params = {name: value for name, value in params.items() if name in known}
     return cls(**params)
+
+
+def usual(n_rows, widths, seed=0):
+    """Complete rows of two common causes, an array a modality."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(n_rows, 2))
+    return [
+        z @ rng.normal(size=(2, width)) + 0.5 * rng.normal(size=(n_rows, width))
+        for width in widths
+    ]
+
+
+def named(arrays):
+    return dict(zip(NAMES, arrays, strict=False))
+
+
+@functools.cache
+def fitted(cls):
+    """One estimator of each kind, for laws of predictions: it must not be changed."""
+    return small(cls, **FAST | {"max_iter": 100}).fit(named(usual(30, WIDTHS[cls])))

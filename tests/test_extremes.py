@@ -132,3 +132,15 @@ def test_units_do_not_matter(kind):
         np.testing.assert_allclose(other.transform(scaled), est.transform(X), rtol=1e-6, atol=1e-9)
         expected = est.score_samples(X) - n_shown * power * np.log(2.0)
         np.testing.assert_allclose(other.score_samples(scaled), expected, rtol=1e-6)
+
+
+@every_kind
+@pytest.mark.parametrize("value", [1e6, 1e20, -1e30])
+def test_far_rows_in_single_precision_score_as_in_double(kind, value):
+    single = {} if kind == "factor analysis" else {"dtype": "float32"}
+    est = MAKE[kind](**single).fit(usual())
+    X = {name: x.astype(np.float32) for name, x in with_holes(usual(4)).items()}
+    X["rna"][3, 1] = value
+    assert_finite_answers(est, X)
+    double = est.score_samples({name: x.astype(np.float64) for name, x in X.items()})
+    np.testing.assert_allclose(est.score_samples(X), double, rtol=1e-4, atol=1e-4)

@@ -35,12 +35,19 @@ def read_shapes(
     data: Mapping[str, Any], n_features: Mapping[str, tables.Size]
 ) -> tuple[dict[str, tables.Size | None], int]:
     """Check the shapes of tables; give the size of a row of each, None where unknown, and N."""
+    if not isinstance(n_features, Mapping):
+        raise TypeError(
+            "n_features must be a dict, of the number of features or the shape of a row by the "
+            f"name of its modality; got {n_features!r}."
+        )
     sizes: dict[str, tables.Size | None] = {
         name: tuple(size) if isinstance(size, Sequence) else size
         for name, size in n_features.items()
     }
     if unknown := set(sizes) - set(data):
-        raise ValueError(f"n_features names {sorted(unknown)}, which are not in the data.")
+        raise ValueError(
+            f"n_features names {sorted(unknown, key=str)}, which are not in the data."
+        )
     lengths: dict[str, int] = {}
     for name, size in sizes.items():
         widths = size if isinstance(size, tuple) else (size,)
@@ -185,9 +192,11 @@ def read_mask(mask: Any, names: Sequence[str], n_samples: int) -> dict[str, np.n
     if isinstance(mask, Mapping):
         if unknown := [name for name in mask if name not in names]:
             raise ValueError(f"mask names {unknown}, which are not in the data.")
-        shown = {name: np.array(part) for name, part in mask.items()}
+        shown = {
+            name: _array_of(part, f"The mask of modality '{name}'") for name, part in mask.items()
+        }
     else:
-        array = np.array(mask)
+        array = _array_of(mask, "mask")
         if array.ndim != 2 or array.shape[1] != len(names):
             raise ValueError(
                 f"mask must have one column for each of the {len(names)} modalities; got the "
@@ -201,6 +210,13 @@ def read_mask(mask: Any, names: Sequence[str], n_samples: int) -> dict[str, np.n
                 f"samples; got {part.dtype} of shape {part.shape}."
             )
     return shown
+
+
+def _array_of(mask: Any, what: str) -> np.ndarray:
+    try:
+        return np.array(mask)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{what} must be bool; got what is no array: {error}.") from error
 
 
 def stack(

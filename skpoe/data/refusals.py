@@ -59,13 +59,20 @@ def refuse_what_is_no_table(X: Any) -> None:
 
 
 def _first(X: Sequence[Any]) -> Sequence[Any]:
-    """Give what is shown of a list in a message: ragged items have no shape."""
-    return [item if hasattr(item, "shape") else np.empty(np.size(item)) for item in X[:5]]
+    """Give what is shown of a list in a message: ragged items have no shape, but a length."""
+    return [
+        item
+        if hasattr(item, "shape")
+        else np.empty(len(item) if isinstance(item, (list, tuple)) else 1)
+        for item in X[:5]
+    ]
 
 
 def refuse_columns(table: Any) -> None:
     """Refuse columns that share a name, and those of dates, which would be read as numbers."""
     if tables.is_frame(table):
+        if not len(table.columns):
+            raise ValueError("The DataFrame has no column: there is nothing to read.")
         if (twice := table.columns[table.columns.duplicated()].unique()).size:
             raise ValueError(
                 f"Several columns have the same name: {twice[:5].tolist()}. Rename them, or drop "

@@ -42,8 +42,15 @@ def read(estimator: Any, X: Any, known: Layout | None = None) -> tuple[Source, L
     layout : Layout
         Of X in fit, else ``known``.
     """
+    if known is None and estimator.modalities is not None and not len(estimator.modalities):
+        raise ValueError(
+            f"modalities={estimator.modalities} names no modality. Name some, or leave it None."
+        )
     if not is_multimodal(X):
-        source, layout = _read_table(estimator, X, known)
+        try:
+            source, layout = _read_table(estimator, X, known)
+        except OverflowError as error:
+            raise ValueError(f"X holds a number that is too large: {error}.") from error
     else:
         if known is None and isinstance(X, (list, tuple)):
             refuse_what_folds_make(estimator, X)
@@ -105,7 +112,7 @@ def _read_modalities(estimator: Any, X: Any, known: Layout | None) -> tuple[Sour
                     here = encode(here, codings[name], name)
                 arrays[name] = _check(here, known is None)
                 dtypes.append(arrays[name].dtype)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"Modality '{name}': {error}") from error
         size = tables.size_of(table)
@@ -315,7 +322,12 @@ def _resolve(
             "DataFrame, or positions."
         )
     if frame is not None and labels and (named or not _has_names(frame)):
-        absent = [label for label in labels if label not in frame.columns]
+        try:
+            absent = [label for label in labels if label not in frame.columns]
+        except TypeError as error:  # what cannot be hashed is no label
+            raise ValueError(
+                f"modalities['{name}'] must be a list of labels of columns; got {labels!r}."
+            ) from error
         if absent:
             raise ValueError(f"modalities['{name}'] names columns that X lacks: {absent}.")
         return frame.columns.get_indexer(labels)
@@ -330,8 +342,11 @@ def _resolve(
     try:  # a list of positions, a boolean mask or a slice
         if isinstance(which, slice):
             return everything[which]
-        return everything[np.asarray(labels, dtype=None if labels else int)]
-    except IndexError as error:
+        positions = np.asarray(labels, dtype=None if labels else int)
+        if positions.ndim != 1:
+            raise IndexError(f"positions have one axis, not {positions.ndim}")
+        return everything[positions]
+    except (IndexError, ValueError, TypeError) as error:
         raise ValueError(
             f"modalities['{name}'] must select columns by position or mask; X has "
             f"{len(everything)} columns, and {labels} does not fit."

@@ -272,7 +272,13 @@ class BaseMultimodal(
         def bound(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
             return [importance_log_likelihood(model, batch, noise, n_draws)]
 
-        return self._predict(source, bound, n_draws)[0].astype(np.float64)
+        scores = self._predict(source, bound, n_draws, dtype=np.float64)[0]
+        far = ~np.isfinite(scores)
+        if far.any() and source.dtype != np.float64:  # squares overflowed in single precision
+            rows = source.take(far)
+            rows.dtype = np.dtype(np.float64)
+            scores[far] = self._predict(rows, bound, n_draws)[0]
+        return scores
 
     def _filled(self, X: Any, *, missing_only: bool) -> Any:
         source = self._read(X)
@@ -321,14 +327,6 @@ class BaseMultimodal(
 
         return self._predict(source, means, n_draws)
 
-    def _how_to_average(self, imputation: str) -> str:
-        """Read ``imputation``."""
-        if imputation != "auto":
-            return imputation
-        members = (part for each in self.model_.likelihoods for part in each.members())
-        is_linear = all(part.mean_is_linear for part in members)
-        return self._auto_imputation if is_linear else "posterior"
-
     def _predict(
         self,
         source: Source,
@@ -337,12 +335,13 @@ class BaseMultimodal(
         *,
         distinct: bool = False,
         n_read: int = 1,
+        dtype: Any = None,
     ) -> list[np.ndarray]:
         """Run a function over chunks of rows; every prediction from data goes through here.
 
         Its randomness belongs to the rows, so chunks, order and company do not change a result.
         ``distinct`` says that rows that are alike are different draws; ``n_read``, of how many
-        rows posteriors are held for each row.
+        rows posteriors are held for each row; ``dtype``, of results, if not that of the data.
         """
         model, _, _ = self._model_for(source.dtype)
         widths = (likelihood.width for likelihood in model.likelihoods)
@@ -363,7 +362,7 @@ class BaseMultimodal(
                 part = function(model, batch, noise)
                 if not results:  # made once: what stays between chunks would scatter the memory
                     shapes = [(len(source), *tensor.shape[1:]) for tensor in part]
-                    results = [np.empty(shape, dtype=source.dtype) for shape in shapes]
+                    results = [np.empty(shape, dtype or source.dtype) for shape in shapes]
                 for result, tensor in zip(results, part, strict=True):
                     result[start : start + size] = tensor.cpu().numpy()
         return results

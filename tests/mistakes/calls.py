@@ -253,6 +253,27 @@ CONTAINER = [
         ("n_features['adt']", "-5"),
     ),
     (
+        "`n_features` is a list",
+        having(adt=None),
+        lambda est, X, f: Modalities(X, n_features=[3, 2]),
+        T,
+        ("n_features", "[3, 2]"),
+    ),
+    (
+        "`n_features` names several that are not there",
+        good,
+        lambda est, X, f: Modalities(X, n_features={"atac": 5, 3: 2}),
+        E,
+        ("n_features", "atac"),
+    ),
+    (
+        "a ragged mask",
+        good,
+        lambda est, X, f: Modalities(X, mask=[[True, False], [True]]),
+        E,
+        ("mask",),
+    ),
+    (
         "a mask of another length",
         good,
         lambda est, X, f: Modalities(X, mask={"adt": np.ones(7, bool)}),
