@@ -1,7 +1,10 @@
-"""Every picture of a fitted estimator, and its report: digits in two halves.
+"""Pictures of a fitted estimator
+==============================
 
-Run it with ``python examples/pictures.py``; it takes about half a minute on one core, and writes
-PNG files and an HTML page to the folder ``pictures``.
+Every display, and the report: digits in two halves.
+
+Run it with ``python examples/plot_pictures.py``; it takes about half a minute on one core, and
+writes PNG files and an HTML page to the folder ``pictures``.
 """
 
 from pathlib import Path
