@@ -23,6 +23,7 @@ myst_heading_anchors = 4
 
 smartquotes = False  # quotes are code here
 autodoc_typehints = "none"  # docstrings say it, with shapes
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False  # the template of classes does
 
 # Without plot_gallery examples are shown and not run.

@@ -60,7 +60,7 @@ def draw(path, side, *rows):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mnist")
     parser.add_argument("--missing", type=float, default=0.5)
     parser.add_argument("--rows", type=int, default=4000)

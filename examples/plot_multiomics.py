@@ -49,7 +49,7 @@ def relative_error(guess, truth, train):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tcga", help="breast_tcga.npz")
     train, test, subtypes, test_subtypes = load(parser.parse_args().tcga)
     X = Modalities(train)
