@@ -1,4 +1,7 @@
-"""Two CSV files with different rows, filled in by the command line alone.
+"""Fill in files by commands alone
+===============================
+
+Two CSV files with different rows, filled in by the command line alone.
 
 Run it with ``python examples/command_line.py``; it works in a folder of its own, and takes about
 ten seconds. Of 178 wines, 120 were analysed for seven things, 118 for six others, and 60 for both.

@@ -39,7 +39,7 @@ def annotate(
     key_added : str, default="skpoe"
         In the names of what is added:
 
-        - ``obsm["X_skpoe"]`` (n_cells, latent_dim_): ``transform``, for
+        - ``obsm["X_skpoe"]`` (n_cells, latent_dim): ``transform``, for
           ``scanpy.pp.neighbors(use_rep="X_skpoe")``;
         - ``layers["skpoe_imputed"]`` of each modality, of the shape of its ``X``:
           ``predict_missing``, observed entries as they came;

@@ -186,12 +186,12 @@ class RowNoise:
         return _mix(count.view(*lead, 1, event) + start[:, None])
 
     def uniform(self, *lead: int, event: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Draw from the open interval (0, 1), shape (*lead, N, event)."""
+        """Draw from the open interval (0, 1), shape ``(*lead, N, event)``."""
         high = (self._integers(lead, event) >> 41) & ((1 << 23) - 1)
         return (high.to(dtype) + 0.5) * 2.0**-23
 
     def normal(self, *lead: int, event: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Draw standard normal numbers, shape (*lead, N, event).
+        """Draw standard normal numbers, shape ``(*lead, N, event)``.
 
         The first draws do not depend on how many are asked for.
         """

@@ -23,8 +23,8 @@ def gamma_sample(
         Positive; broadcasts with the draws.
     source : callable
         From a round to standard normal numbers, of the shape of the draws, and numbers uniform in
-        the open interval (0, 1), of shape (2, *draws). It is asked until all are accepted; each
-        time, at least .95 of what is left is.
+        the open interval (0, 1), of shape ``(2, *draws)``. It is asked until all are accepted;
+        each time, at least .95 of what is left is.
     max_rounds : int, default=10
         After so many, the last proposal of a draw is kept.
 

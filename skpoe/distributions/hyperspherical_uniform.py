@@ -73,7 +73,7 @@ def check_vectors(name: str, value: Tensor) -> Tensor:
 
 
 def around_a_mode(loc: Tensor, concentration: Tensor | float) -> tuple[Tensor, Tensor]:
-    """Return modes (*batch, d) and concentrations of the same batch.
+    """Return modes ``(*batch, d)`` and concentrations of the same batch.
 
     A ValueError that names them is raised if their shapes do not fit.
     """
@@ -156,11 +156,11 @@ class HypersphericalUniform(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """Mean, zeros of shape (*batch_shape, dim)."""
+        """Mean, zeros of shape ``(*batch_shape, dim)``."""
         return self._like.expand(self._extended_shape())
 
     def rsample(self, sample_shape: _Size = ()) -> Tensor:
-        """Draw, shape (*sample_shape, *batch_shape, dim)."""
+        """Draw, shape ``(*sample_shape, *batch_shape, dim)``."""
         shape = self._extended_shape(torch.Size(sample_shape))
         normals = torch.randn(shape, dtype=self._like.dtype, device=self._like.device).double()
         x = normals / torch.linalg.vector_norm(normals, dim=-1, keepdim=True)

@@ -36,7 +36,7 @@ class PowerSpherical(Distribution):
 
     Parameters
     ----------
-    loc : Tensor of shape (*batch, d)
+    loc : Tensor of shape ``(*batch, d)``
         Mode, of length 1.
     concentration : Tensor of shape batch or float
         At least 0; 0 is the uniform distribution. Broadcasts with the batch of loc.
@@ -92,13 +92,13 @@ class PowerSpherical(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """Mean, inside of the sphere, shape (*batch, d)."""
+        """Mean, inside of the sphere, shape ``(*batch, d)``."""
         mu, kappa = self._double()
         length = kappa / (kappa + (self.event_shape[0] - 1))
         return (length[..., None] * mu).to(self._dtype)
 
     def rsample(self, sample_shape: _Size = ()) -> Tensor:
-        """Draw from torch's random numbers, differentiably; shape (*sample_shape, *batch, d)."""
+        """Draw by torch's random numbers, differentiably; ``(*sample_shape, *batch, d)``."""
         shape = self._extended_shape(torch.Size(sample_shape))
         mu, kappa = self._double()
         half = 0.5 * (self.event_shape[0] - 1)

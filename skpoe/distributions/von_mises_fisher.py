@@ -50,7 +50,7 @@ def vmf_sample(
         Mode times concentration; broadcasts with normals.
     uniform_source : callable
         Called with 0, 1, ... until all draws are accepted; returns J proposals a draw, uniform in
-        the open interval (0, 1), of shape (J, 3, *normals.shape[:-1]).
+        the open interval (0, 1), of shape ``(J, 3, *normals.shape[:-1])``.
     normals : Tensor of shape (..., d)
         Standard normal numbers; one vector a draw.
     max_rounds : int, default=10
@@ -139,11 +139,11 @@ class VonMisesFisher(Distribution):
 
     Parameters
     ----------
-    loc : Tensor of shape (*batch, d), optional
+    loc : Tensor of shape ``(*batch, d)``, optional
         Mode, of length 1.
     concentration : Tensor of shape batch or float, optional
         At least 0; 0 is the uniform distribution. Broadcasts with the batch of loc.
-    eta : Tensor of shape (*batch, d), optional
+    eta : Tensor of shape ``(*batch, d)``, optional
         Mode times concentration, instead of the two.
     validate_args : bool, optional
 
@@ -217,7 +217,7 @@ class VonMisesFisher(Distribution):
 
     @lazy_property
     def loc(self) -> Tensor:
-        """Mode, shape (*batch, d); the first axis where the concentration is 0."""
+        """Mode, shape ``(*batch, d)``; the first axis where the concentration is 0."""
         return mode_and_concentration(self.eta)[0].to(self.eta.dtype)
 
     @lazy_property
@@ -227,17 +227,17 @@ class VonMisesFisher(Distribution):
 
     @lazy_property
     def eta(self) -> Tensor:
-        """Natural parameter, the mode times the concentration, shape (*batch, d)."""
+        """Natural parameter, the mode times the concentration, shape ``(*batch, d)``."""
         return self._natural()[0].to(self._dtype)
 
     @property
     def mean(self) -> Tensor:
-        """Mean, inside of the sphere, shape (*batch, d)."""
+        """Mean, inside of the sphere, shape ``(*batch, d)``."""
         eta, kappa = self._natural()
         return (mean_ratio(kappa, self.event_shape[0])[..., None] * eta).to(self._dtype)
 
     def rsample(self, sample_shape: _Size = ()) -> Tensor:
-        """Draw from torch's random numbers, differentiably; shape (*sample_shape, *batch, d)."""
+        """Draw by torch's random numbers, differentiably; ``(*sample_shape, *batch, d)``."""
         shape = self._extended_shape(torch.Size(sample_shape))
         eta, _ = self._natural()
 

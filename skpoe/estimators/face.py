@@ -121,7 +121,7 @@ class BaseMultimodal(
 
         Returns
         -------
-        Z : ndarray of shape (n_samples, latent_dim_)
+        Z : ndarray of shape (n_samples, latent_dim)
             Zeros in a row that shows nothing: the mean of the prior.
         """
 
@@ -138,7 +138,7 @@ class BaseMultimodal(
 
         Parameters
         ----------
-        Z : array-like of shape (n_samples, latent_dim_)
+        Z : array-like of shape (n_samples, latent_dim)
 
         Returns
         -------

@@ -81,10 +81,10 @@ class MultimodalFactorAnalysis(BaseMultimodal):
 
     Attributes
     ----------
-    components_ : ndarray of shape (latent_dim_, n_features_in_)
+    components_ : ndarray of shape (latent_dim, n_features)
         Loadings W in the data's units, the features of all modalities side by side.
-    mean_ : ndarray of shape (n_features_in_,)
-    noise_variance_ : ndarray of shape (n_features_in_,)
+    mean_ : ndarray of shape (n_features,)
+    noise_variance_ : ndarray of shape (n_features,)
         At least .00276 times the variance of the feature.
     shrinkage_ : float
         The one that was used.
@@ -233,7 +233,7 @@ class MultimodalFactorAnalysis(BaseMultimodal):
 
         Returns
         -------
-        covariance : ndarray of shape (n_features_in_, n_features_in_)
+        covariance : ndarray of shape (n_features, n_features)
         """
         return self.components_.T @ self.components_ + np.diag(self.noise_variance_)
 

@@ -1,7 +1,10 @@
-"""One modality a pixel: fill in images of which half the pixels are missing.
+"""One modality a pixel
+====================
 
-    python examples/mnist_pixels.py                    # sklearn's digits, 64 pixels, half a minute
-    python examples/mnist_pixels.py --mnist mnist.npz  # MNIST, 784 pixels, a quarter of an hour
+Images of which half the pixels are missing, filled in::
+
+    python examples/plot_mnist_pixels.py               # sklearn's digits, 64 pixels, half a minute
+    python examples/plot_mnist_pixels.py --mnist FILE  # MNIST, 784 pixels, a quarter of an hour
 
 Each pixel is a modality of its own, and all share one encoder and one decoder, which are told by a
 learned vector which pixel they see (``skpoe.nn.Shared``). The posterior is the product of what the
@@ -57,7 +60,7 @@ def draw(path, side, *rows):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mnist")
     parser.add_argument("--missing", type=float, default=0.5)
     parser.add_argument("--rows", type=int, default=4000)

@@ -1,6 +1,9 @@
-"""A table of numbers, counts, flags, categories and ordered levels, with a third of it missing.
+"""Fill in a table of several kinds of columns
+===========================================
 
-Run it with ``python examples/mixed_table.py``; it takes about half a minute on one core.
+Numbers, counts, flags, categories and ordered levels, with a third of them missing.
+
+Run it with ``python examples/plot_mixed_table.py``; it takes about half a minute on one core.
 """
 
 import numpy as np
@@ -10,6 +13,7 @@ from sklearn.datasets import load_diabetes
 from skpoe import PoEVAE
 from skpoe.evaluation import imputation_scores
 
+# %%
 # 442 patients, each column with the dtype that says what it is.
 raw = load_diabetes(scaled=False, as_frame=True)
 patients = raw.data[["age", "bp", "s1", "s3", "s5"]].astype(float)
@@ -23,18 +27,25 @@ patients["progression"] = pd.array(raw.target.astype(int), dtype="Int64")
 hidden = np.random.default_rng(0).uniform(size=patients.shape) < 1 / 3
 holed = patients.mask(hidden).astype(patients.dtypes)
 
+# %%
+# The dtype of a column says its likelihood.
+
 est = PoEVAE(random_state=0).fit(holed)
 print("What each column is taken for:")
 for column, likelihood in est.auto_["likelihood"][0].items():
     print(f"  {column:<16} {likelihood}")
 
+# %%
 # Every dtype is as it was, and nothing is missing.
+
 filled = est.predict_missing(holed)
 print("\nThe first patients, as they came and filled in:")
 print(holed.head(3).to_string())
 print(filled.head(3).to_string())
 
-print("\nHow sure? Intervals that hold 90 % of what may be, and probabilities of levels:")
+# %%
+# How sure? Intervals that hold 90 % of what may be, and probabilities of levels.
+
 low, high = est.predict_interval(holed, coverage=0.9)
 missing = holed.index[holed["progression"].isna()][:3]
 for row in missing:
@@ -45,6 +56,8 @@ for row in missing:
 missing = holed.index[holed["weight"].isna()][:3]
 print(est.predict_proba(holed)["weight"].loc[missing].round(2).to_string())
 
-print("\nAgainst the truth that was hidden:")
+# %%
+# Against the truth that was hidden.
+
 scores = imputation_scores(est, holed, patients).loc["X"]
 print(scores.drop(columns=["likelihood", "n_hidden"]).round(2).to_string(na_rep=""))

@@ -1,8 +1,12 @@
-"""Predict a missing omics layer: patients whose protein was not measured.
+"""Predict a missing omics layer
+=============================
 
-Run it with ``python examples/multiomics.py``, or with ``--tcga breast_tcga.npz`` on the breast
-cancer data of mixOmics (mRNA, miRNA and protein; 150 patients to learn from, 70 without protein).
-Without a file, a synthetic stand-in of the same shape is used. About a minute on two cores.
+Patients whose protein was not measured: it is predicted from their RNA.
+
+Run it with ``python examples/plot_multiomics.py``, or with ``--tcga breast_tcga.npz`` on the
+breast cancer data of mixOmics (mRNA, miRNA and protein; 150 patients to learn from, 70 without
+protein). Without a file, a synthetic stand-in of the same shape is used. About a minute on two
+cores.
 """
 
 import argparse
@@ -45,7 +49,7 @@ def relative_error(guess, truth, train):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tcga", help="breast_tcga.npz")
     train, test, subtypes, test_subtypes = load(parser.parse_args().tcga)
     X = Modalities(train)

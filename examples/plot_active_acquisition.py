@@ -1,6 +1,10 @@
-"""Measure what matters: diagnoses from a few of 30 measurements, chosen for each patient.
+"""Measure what matters
+====================
 
-Run it with ``python examples/active_acquisition.py``; it takes about half a minute on one core.
+Diagnoses from a few of 30 measurements, chosen for each patient.
+
+Run it with ``python examples/plot_active_acquisition.py``; it takes about half a minute on one
+core.
 """
 
 import numpy as np
@@ -9,6 +13,7 @@ from sklearn.model_selection import train_test_split
 
 from skpoe import MultimodalFactorAnalysis
 
+# %%
 # Two modalities: 30 measurements of cells, and the diagnosis (1 is malignant).
 cells, benign = load_breast_cancer(return_X_y=True)
 diagnosis = 1.0 - benign[:, None]
@@ -26,6 +31,7 @@ def wrong(shown):
     return np.mean((guess > 0.5) != truth)
 
 
+# %%
 # Nothing is known of anyone at first. At each step, each patient has the measurement that is
 # expected to say most of the diagnosis, given what was measured before; or one at random.
 rows, rng = np.arange(len(test)), np.random.default_rng(0)
