@@ -1,4 +1,4 @@
-"""The site, as far as it can be judged without building it: the reference is whole, links lead on."""
+"""The site as far as it can be judged without building it: a whole reference, links that lead on."""
 
 import ast
 import doctest
