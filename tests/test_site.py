@@ -1,4 +1,4 @@
-"""The site as far as it can be judged without building it: a whole reference, links that lead on."""
+"""The site, as far as it can be judged without building it: whole reference, working links."""
 
 import ast
 import doctest
