@@ -137,6 +137,8 @@ def take(table: Any, rows: Rows) -> Any:
 
 def _read(store: Any, rows: np.ndarray) -> np.ndarray:
     """Read rows of a store, each once and in the order of the file, as stores ask for."""
+    if hasattr(store, "__getitems__"):  # row by row
+        return store.__getitems__(rows)
     unique, inverse = np.unique(rows, return_inverse=True)
     if not len(unique):
         return store[:0]
