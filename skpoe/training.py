@@ -257,8 +257,7 @@ def _visit(
     steepest = 0.0
     parameters = _learned(model, objective)
     shuffle = torch.Generator().manual_seed(derive_seed(plan.seed, epoch))
-    for rows in data.deal(n_batch, shuffle):
-        batch, keys, weights = data[team.share(rows)]
+    for rows, batch, keys, weights in data.visit(n_batch, shuffle, team.share):
         rate = plan.rate((run.step - run.began[1]) / n_steps)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["share"]

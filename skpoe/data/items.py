@@ -53,8 +53,11 @@ class Column:
         """Number of axes."""
         return len(self.shape)
 
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        return self.__getitems__(np.arange(self.shape[0])[rows])
+    def __getitem__(self, key: Any) -> np.ndarray:
+        rows, *others = key if isinstance(key, tuple) else (key,)
+        which = np.arange(self.shape[0])[rows]
+        read = self.__getitems__(np.atleast_1d(which))
+        return (read if np.ndim(which) else read[0])[(*[slice(None)] * np.ndim(which), *others)]
 
     def __getitems__(self, rows: np.ndarray) -> np.ndarray:
         return self._items.read(self._name, rows)
