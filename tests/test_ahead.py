@@ -51,6 +51,7 @@ def streamed(n_rows=4000, n_chunk=10, width=4):
 @pytest.fixture
 def small_buffers(monkeypatch):
     monkeypatch.setattr(ahead, "_BUFFER", 640 * 4 * 4)  # 640 rows of four floats
+    monkeypatch.setattr(ahead, "_LARGEST", 2560 * 4 * 4)
 
 
 @pytest.mark.parametrize("n_rows", [1, 7, 639, 640, 641, 3999])
@@ -101,10 +102,23 @@ def test_rows_that_one_buffer_holds_come_as_those_in_memory():
 
 
 @pytest.mark.parametrize(
-    ("n_chunk", "n_block"), [(1, 20), (5, 20), (15, 30), (100, 100), (160, 160), (10_000, 160)]
+    ("n_chunk", "n_block", "n_buffer"),
+    [
+        (1, 5, 640),
+        (5, 5, 640),
+        (15, 15, 1920),
+        (100, 100, 2560),
+        (640, 640, 2560),
+        (9999, 640, 2560),
+    ],
 )
-def test_blocks_hold_whole_chunks_if_buffers_allow(small_buffers, n_chunk, n_block):
-    assert streamed(n_chunk=n_chunk)[1].blocks == Blocks(n_block, 640)
+def test_blocks_hold_whole_chunks_if_buffers_allow(small_buffers, n_chunk, n_block, n_buffer):
+    assert streamed(n_chunk=n_chunk)[1].blocks == Blocks(n_block, n_buffer)
+
+
+def test_rows_that_are_larger_than_a_buffer():
+    wide = Source(Modalities({"a": Chunks(np.zeros((3, 2)), 2)}), [2**26], np.dtype(np.float64))
+    assert Blocks.of(wide) == Blocks(1, 1)
 
 
 @pytest.mark.parametrize("index", [None, torch.arange(3, 4000, 3)])

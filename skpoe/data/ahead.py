@@ -17,8 +17,9 @@ from torch import Tensor
 
 from .source import Source
 
-# what a buffer holds, and into how many blocks that is cut
-_BUFFER, _N_BLOCKS = 2**23, 32
+# what a buffer holds: bytes, more of them where blocks are as large as chunks, and blocks: the more
+# of them, the better are rows mixed that lie sorted in their file
+_BUFFER, _LARGEST, _N_BLOCKS = 2**23, 2**25, 128
 
 Piece = TypeVar("Piece")
 Read = TypeVar("Read")
@@ -41,12 +42,16 @@ class Blocks:
 
     @classmethod
     def of(cls, source: Source) -> Blocks:
-        """Fill buffers of 8 MiB with 32 blocks, or fewer where chunks of the file are larger."""
-        n_buffer = max(1, _BUFFER // (sum(source.widths) * source.dtype.itemsize))
-        n_block = max(1, n_buffer // _N_BLOCKS)
-        if n_block % source.n_chunk:
-            n_block = min(-(-n_block // source.n_chunk) * source.n_chunk, max(1, n_buffer // 4))
-        return cls(n_block, n_buffer)
+        """Fill buffers of 8 MiB with 128 blocks.
+
+        A block holds whole chunks of a file; a buffer may hold 32 MiB then, and at least four
+        blocks.
+        """
+        n_bytes = sum(source.widths) * source.dtype.itemsize
+        n_buffer, n_most = max(1, _BUFFER // n_bytes), max(1, _LARGEST // n_bytes)
+        n_block = -(-max(1, n_buffer // _N_BLOCKS) // source.n_chunk) * source.n_chunk
+        n_block = min(n_block, max(1, n_most // 4))
+        return cls(n_block, min(max(n_buffer, _N_BLOCKS * n_block), n_most))
 
     def deal(self, at: Tensor, size: int, generator: torch.Generator) -> list[Sequence[Tensor]]:
         """Deal out row numbers in batches of nearly equal size, as lists that are read together.

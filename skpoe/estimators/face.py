@@ -87,7 +87,8 @@ class BaseMultimodal(
         ----------
         X : list, tuple or dict of tables; Modalities; array or DataFrame
             Tables of shape (n_samples, n_features), one a modality, NaN where missing. One array
-            or DataFrame is one modality, or several if ``modalities`` says so.
+            or DataFrame is one modality, or several if ``modalities`` says so. A map-style
+            Dataset of torch gives a tuple or dict of modalities for each row.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None

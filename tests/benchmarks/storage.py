@@ -6,9 +6,9 @@
 in an array of zarr, both in chunks of 100 rows, of h5py also compressed; a Dataset of torch reads
 the memory-mapped file row by row. Visited are batches of 128 rows: read alone, and trained on (an
 MVAE with one hidden layer of 64). "one by one" reads each batch for itself, in random order, as
-rows in memory are; "blocks" reads 32 blocks of rows into a buffer; "ahead" does so in a second
+rows in memory are; "blocks" reads blocks of rows into a buffer; "ahead" does so in a second
 thread while training is at work: that is what ``fit`` does. "cold" begins with a file that the
-system has dropped from its memory. Each number is one run of at most 10 seconds. A table for
+system has dropped from its memory. Each number is one run of at most 3 seconds. A table for
 docs/large.md is printed.
 """
 
@@ -29,7 +29,7 @@ from skpoe.data.rows import Rows, Streamed
 from skpoe.data.validation import read
 from skpoe.training import Plan, train
 
-WIDE, BATCH, MOST = 1_000, 128, 10.0
+WIDE, BATCH, MOST = 1_000, 128, 3.0
 
 
 class OneByOne(torch.utils.data.Dataset):
