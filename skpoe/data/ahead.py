@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .source import Source
 
-# what a buffer holds: bytes, more of them where blocks are as large as chunks; and blocks: the more
+# what a buffer holds: bytes, more where blocks are as large as chunks; and blocks: the more
 # there are, the better are rows mixed that lie sorted in their file
 _BUFFER, _LARGEST, _N_BLOCKS = 2**23, 2**25, 128
 
