@@ -117,6 +117,7 @@ def gather(model: nn.Module, data: Rows, n_batch: int, **same: int) -> Team:
         n_rows=n_rows,
         n_parameters=sum(p.numel() for p in model.parameters()),
         batch_size=n_batch,
+        rows_a_block=data.blocks.n_block if data.blocks else 0,
         values=int(data.keys().sum()) if isinstance(data.table, Held) else 0,
         **same,
     )

@@ -256,8 +256,7 @@ def _visit(
     total = torch.zeros((), dtype=torch.float64, device=data.weights.device)
     steepest = 0.0
     shuffle = torch.Generator().manual_seed(derive_seed(plan.seed, epoch))
-    for rows in data.deal(n_batch, shuffle):
-        batch, keys, weights = data[team.share(rows)]
+    for rows, batch, keys, weights in data.visit(n_batch, shuffle, team.share):
         rate = plan.rate((run.step - run.began[1]) / n_steps)
         noise = RowNoise(plan.seed, keys).fold(run.step)
         weighted = (weights * objective(model, batch, noise, kl_weight)).sum()

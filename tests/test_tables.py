@@ -46,9 +46,23 @@ def as_zarr(table, folder):
     return store
 
 
+class RowByRow:
+    """A map-style dataset of one table."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def __len__(self):
+        return len(self.table)
+
+    def __getitem__(self, row):
+        return {"table": None if np.isnan(self.table[row]).all() else self.table[row]}
+
+
 FORMS = {
     "memory map": as_map,
     "h5py": as_h5py,
+    "dataset": lambda table, folder: Modalities(RowByRow(table))["table"],
     "zarr": as_zarr,
     "tensor": lambda table, folder: torch.from_numpy(table.copy()),
     **{
@@ -60,7 +74,7 @@ FORMS = {
     "objects": lambda table, folder: table.astype(object),
     "DataFrame": lambda table, folder: pd.DataFrame(table),
 }
-ELSEWHERE = ["memory map", "h5py", "zarr", "sparse csr_array", "sparse csc_array"]
+ELSEWHERE = ["memory map", "h5py", "dataset", "zarr", "sparse csr_array", "sparse csc_array"]
 every_form = pytest.mark.parametrize("form", FORMS)
 elsewhere = pytest.mark.parametrize("form", ELSEWHERE)
 

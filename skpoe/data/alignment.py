@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from . import tables
+from .items import tables_of
 
 # dtypes of pandas that may be missing, for kinds of numpy's that may not
 _NULLABLE = {"b": "boolean", "i": "Int64", "u": "UInt64"}
@@ -19,6 +20,7 @@ _NULLABLE = {"b": "boolean", "i": "Int64", "u": "UInt64"}
 
 def name_items(data: Any) -> dict[str, Any]:
     """Name the items of a sequence of tables; keep the names of a mapping."""
+    data = tables_of(data)
     if hasattr(data, "shape") or isinstance(data, str) or not isinstance(data, Iterable):
         raise ValueError(
             "Modalities are made of a dict or a list of tables; got "

@@ -12,6 +12,7 @@ import torch
 
 from . import tables
 from .coding import Codings, frame_of, labels_of, refill
+from .items import tables_of
 from .modalities import Modalities, index_of
 
 
@@ -104,6 +105,7 @@ class Layout:
         """
         if self.is_table:
             return _replace(X, self.join(arrays), self._codings[0], missing_only)
+        X = tables_of(X)
         old = list(X) if isinstance(X, (list, tuple)) else [X[name] for name in self.names]
         index = index_of(old)
         new = [

@@ -28,7 +28,7 @@ class Modalities:
 
     Parameters
     ----------
-    data : mapping of str to table, or sequence of tables
+    data : mapping of str to table, sequence of tables, or map-style torch Dataset
         Each of shape (n_samples, n_features), NaN where missing, or None for a modality that no
         row shows: an array, also a memory-mapped one, a DataFrame, a sparse matrix of scipy, a
         torch tensor, or a dataset of h5py or zarr. Arrays may have more axes: images are of shape

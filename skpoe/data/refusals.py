@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ def refuse_bare_images(X: Any) -> None:
 def refuse_what_is_no_table(X: Any) -> None:
     """Refuse what cannot be one table: words, numbers, None, lists of unequal items."""
     if isinstance(X, (list, tuple)):
+        _refuse_items(X)
         try:
             np.asarray(X)
         except ValueError as error:
@@ -56,6 +57,18 @@ def refuse_what_is_no_table(X: Any) -> None:
             f"skpoe.Modalities of them. Got {type(X).__name__}."
         )
     refuse_bare_images(X)
+
+
+def _refuse_items(X: Sequence[Any]) -> None:
+    """Refuse what model selection makes of a dataset: a list of its items."""
+    first = X[0] if len(X) else None
+    parts = first if isinstance(first, (list, tuple)) else []
+    if isinstance(first, Mapping) or any(getattr(part, "ndim", 0) for part in parts):
+        raise ValueError(
+            f"X is a {type(X).__name__} whose items are of type {type(first).__name__}, with the "
+            "modalities of one row each. If model selection split a dataset, pass "
+            "skpoe.Modalities(dataset), which is split into rows; else one table a modality."
+        )
 
 
 def _first(X: Sequence[Any]) -> Sequence[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..random import row_keys
+from .ahead import Blocks, read_ahead
 from .batch import Batch
 from .source import Source
 
@@ -78,13 +79,34 @@ class Streamed:
 
     def __init__(self, source: Source, prepare: Prepare) -> None:
         self.source, self.prepare = source, prepare
+        self.blocks = Blocks.of(source) if source.is_stored else None
+        self.at = source.at()
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitem__(self, rows: Tensor) -> tuple[Batch, Tensor]:
         """Batch of some rows, and their keys."""
-        batch = self.prepare(self.source[rows.cpu().numpy()])
+        return self._keyed(self.source[rows.cpu().numpy()])
+
+    def visit(self, groups: Iterable[Sequence[Tensor]]) -> Iterator[tuple[Batch, Tensor]]:
+        """Give batches of rows, and keys; those of a group are read together, ahead of time."""
+        for arrays, places in read_ahead(self._read, groups):
+            for rows in places:
+                yield self._keyed([array[rows] for array in arrays])
+            del arrays
+
+    def _read(self, group: Sequence[Tensor]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Read rows of batches in the order of the file; say where those of each batch are."""
+        rows = torch.cat(list(group)).numpy()
+        order = self.at[rows].argsort()
+        places = np.empty_like(order)
+        places[order] = np.arange(len(order))
+        ends = np.cumsum([len(batch) for batch in group])[:-1]
+        return self.source[rows[order]], np.split(places, ends)
+
+    def _keyed(self, arrays: Sequence[np.ndarray]) -> tuple[Batch, Tensor]:
+        batch = self.prepare(arrays)
         return batch, row_keys(batch.values, batch.masks)
 
 
@@ -134,6 +156,40 @@ class Rows:
         if rows is not None:
             where = rows if where is None else where[rows]
         return (self.weights if where is None else self.weights[where]).sum()
+
+    @property
+    def blocks(self) -> Blocks | None:
+        """How rows on disk are grouped; None of those that are read one by one."""
+        return self.table.blocks if isinstance(self.table, Streamed) else None
+
+    def visit(
+        self, size: int, generator: torch.Generator, share: Callable[[Tensor], Tensor]
+    ) -> Iterator[tuple[Tensor, Batch, Tensor, Tensor]]:
+        """Visit all rows in random order, in batches of nearly equal size.
+
+        Rows on disk come block by block: see :class:`Blocks`.
+
+        Yields
+        ------
+        rows : Tensor
+            The numbers of the rows of a batch.
+        batch : Batch
+            Of a share of them.
+        keys, weights : Tensor of shape (n,)
+            Of that share.
+        """
+        table = self.table
+        if not isinstance(table, Streamed) or table.blocks is None:
+            for rows in self.deal(size, generator):
+                yield rows, *self[share(rows)]
+            return
+        index = torch.arange(len(self)) if self.index is None else self.index.cpu()
+        groups = table.blocks.deal(torch.from_numpy(table.at)[index], size, generator)
+        wanted = ([index[share(rows)] for rows in group] for group in groups)
+        batches = (rows for group in groups for rows in group)
+        for rows, (batch, keys) in zip(batches, table.visit(wanted), strict=True):
+            where = index[share(rows)].to(self.weights.device)
+            yield rows.to(self.weights.device), batch, keys, self.weights[where]
 
     def deal(self, size: int, generator: torch.Generator | None = None) -> Sequence[Tensor]:
         """Deal out the numbers of all rows in batches of nearly equal size.

@@ -50,6 +50,20 @@ class Source:
         """Whether any table is on disk or sparse, so that memory holds less than it."""
         return any(tables.is_elsewhere(table) for table in self.X._tables.values())
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether any table is on disk, or gives one row at a time."""
+        return any(map(tables.is_stored, self.X._tables.values()))
+
+    @property
+    def n_chunk(self) -> int:
+        """How many rows the storage of any table reads at least."""
+        return max(tables.n_chunk(table) for table in self.X._tables.values())
+
+    def at(self) -> np.ndarray:
+        """Where rows stand in their tables: int (N,)."""
+        return np.asarray(self.X._rows)
+
     def take(self, rows: np.ndarray) -> Source:
         """Keep some rows; nothing is read."""
         return Source(self.X[rows], self.widths, self.dtype, self.positions, self.hidden)

@@ -45,9 +45,20 @@ def is_mapped(table: Any) -> bool:
     return False
 
 
+def is_stored(table: Any) -> bool:
+    """Whether it is on disk, or gives one row at a time."""
+    return is_store(table) or is_mapped(table)
+
+
 def is_elsewhere(table: Any) -> bool:
     """Whether a dense copy in memory would be more than what the table is now."""
-    return is_sparse(table) or is_store(table) or is_mapped(table)
+    return is_sparse(table) or is_stored(table)
+
+
+def n_chunk(table: Any) -> int:
+    """How many rows a store reads at least."""
+    chunks = getattr(table, "chunks", None) if is_store(table) else None
+    return int(chunks[0]) if chunks else 1
 
 
 def to_csr(table: Any) -> Any:
@@ -137,12 +148,18 @@ def take(table: Any, rows: Rows) -> Any:
 
 def _read(store: Any, rows: np.ndarray) -> np.ndarray:
     """Read rows of a store, each once and in the order of the file, as stores ask for."""
+    if hasattr(store, "__getitems__"):  # row by row
+        return store.__getitems__(rows)
     unique, inverse = np.unique(rows, return_inverse=True)
     if not len(unique):
         return store[:0]
     first, last = unique[0], unique[-1] + 1
     if last - first <= 4 * len(unique):  # one block is faster than a list of rows
         return store[first:last][rows - first]
+    cuts = np.flatnonzero(np.diff(unique) > 4) + 1
+    if 4 * len(cuts) < len(unique):  # and so are some blocks
+        runs = np.split(unique, cuts)
+        return np.concatenate([store[r[0] : r[-1] + 1][r - r[0]] for r in runs])[inverse]
     return store[(unique, *[slice(None)] * (len(store.shape) - 1))][inverse]
 
 

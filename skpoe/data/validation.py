@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
@@ -15,6 +16,7 @@ from sklearn.utils.validation import validate_data
 
 from . import tables
 from .coding import Codings, codings_of, encode
+from .items import is_dataset, tables_of
 from .layout import Layout, kind_of
 from .modalities import Modalities
 from .refusals import refuse_columns, refuse_what_folds_make, refuse_what_is_no_table
@@ -31,7 +33,7 @@ def read(estimator: Any, X: Any, known: Layout | None = None) -> tuple[Source, L
     estimator : BaseEstimator
         Its ``modalities`` parameter says how one table is cut. Fitting sets ``n_features_in_``,
         and ``feature_names_in_`` where X is one DataFrame.
-    X : list, tuple or dict of tables; Modalities; array or DataFrame
+    X : list, tuple or dict of tables; Modalities; Dataset; array or DataFrame
     known : Layout, default=None
         What fit saw, to compare X with; None in fit itself.
 
@@ -46,7 +48,9 @@ def read(estimator: Any, X: Any, known: Layout | None = None) -> tuple[Source, L
         raise ValueError(
             f"modalities={estimator.modalities} names no modality. Name some, or leave it None."
         )
-    if not is_multimodal(X):
+    if is_dataset(X):
+        source, layout = _read_modalities(estimator, tables_of(X), known)
+    elif not is_multimodal(X):
         try:
             source, layout = _read_table(estimator, X, known)
         except OverflowError as error:
@@ -87,7 +91,8 @@ def _read_modalities(estimator: Any, X: Any, known: Layout | None) -> tuple[Sour
     if isinstance(X, Modalities):
         sizes = {**{n: s for n, s in X._sizes.items() if s is not None}, **sizes}
     arrays: dict[str, np.ndarray] = {}
-    dtypes = []
+    stay = [name for name, table in named._tables.items() if tables.is_elsewhere(table)]
+    dtypes = _check_by_chunks(named.select(stay), known is None) if stay else []
     codings: dict[str, Codings] = dict.fromkeys(named.names)
     if known is not None:
         check_columns(estimator, named.columns, known)
@@ -100,10 +105,8 @@ def _read_modalities(estimator: Any, X: Any, known: Layout | None) -> tuple[Sour
                     f"skpoe.Modalities(X, n_features={{'{name}': ...}}), or NaN of its shape."
                 )
             continue
-        try:
-            if tables.is_elsewhere(table):
-                dtypes.append(_check_by_chunks(named, name, known is None))
-            else:
+        if name not in stay:
+            with _about(name):
                 here = named[name]
                 refuse_columns(here)
                 if tables.is_frame(here):
@@ -112,9 +115,6 @@ def _read_modalities(estimator: Any, X: Any, known: Layout | None) -> tuple[Sour
                     here = encode(here, codings[name], name)
                 arrays[name] = _check(here, known is None)
                 dtypes.append(arrays[name].dtype)
-        except (ValueError, TypeError, OverflowError) as error:
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"Modality '{name}': {error}") from error
         size = tables.size_of(table)
         same = {size, tables.n_numbers(size)} if known is None else {size}  # modalities=: widths
         if sizes.setdefault(name, size) not in same:
@@ -152,13 +152,27 @@ def _check(table: Any, fits: bool) -> np.ndarray:
     )
 
 
-def _check_by_chunks(X: Modalities, name: str, fits: bool) -> np.dtype:
-    """Check a table that stays where it is, and say in which dtype it is read."""
-    size = max(1, CHUNK // max(1, X.n_features[name] or 1))
-    dtype = _check(X[:size][name], fits and len(X) < 2).dtype
-    for start in range(size, len(X), size):
-        _check(X[start : start + size][name], False)
-    return dtype
+def _check_by_chunks(X: Modalities, fits: bool) -> list[np.dtype]:
+    """Check tables that stay where they are, and say in which dtypes they are read."""
+    size = max(1, CHUNK // max(1, X.shape[1]))
+    dtypes = []
+    for start in range(0, max(1, len(X)), size):  # all modalities of some rows: see items
+        chunk = X[start : start + size]
+        for name in X.names:
+            here = tables.to_array(chunk[name])
+            with _about(name):
+                dtypes.append(_check(here, fits and len(X) < 2).dtype)
+    return dtypes[: len(X.names)]
+
+
+@contextmanager
+def _about(name: str) -> Iterator[None]:
+    """Say of which modality an error is."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"Modality '{name}': {error}") from error
 
 
 def by_name(estimator: Any, X: Any, known: Layout | None) -> Modalities:

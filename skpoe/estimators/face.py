@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABCMeta, abstractmethod
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -19,6 +18,7 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.utils import check_array
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -32,15 +32,9 @@ from ..data.batch import Batch
 from ..data.modalities import index_of
 from ..data.source import Source
 from ..data.validation import read
-from ..likelihoods import Likelihood
-from ..metrics import (
-    MOST_COMPONENTS,
-    importance_log_likelihood,
-    predictive_draws,
-    predictive_log_weights,
-)
+from ..metrics import importance_log_likelihood
 from ..model import MultimodalVAE
-from ..random import RowNoise, row_keys, tell_apart
+from ..random import RowNoise
 from ..threads import limit_threads
 from .acquiring import AcquisitionMixin
 from .conditioning import ConditioningMixin
@@ -48,19 +42,19 @@ from .double import double_of
 from .fitting import all_or_nothing, draw_seed
 from .imputing import ImputationMixin
 from .naming import show_only
-from .reading import check_support, check_weights
+from .predicting import PredictionMixin
+from .reading import check_weights
 from .reporting import ReportingMixin
 from .saving import SavingMixin
 from .summary import visual_block
-
-# numbers that one chunk of a prediction may hold at once in its widest layer
-_CHUNK = 2**20
+from .writing import Filled, Given, New
 
 
 class BaseMultimodal(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     DensityMixin,
+    PredictionMixin,
     ImputationMixin,
     ConditioningMixin,
     AcquisitionMixin,
@@ -77,6 +71,8 @@ class BaseMultimodal(
     # what imputation="auto" means where means are linear
     _auto_imputation = "mean"
     hidden_layer_sizes: Sequence[int] = ()
+    # an array to write to is nothing that is known of rows
+    __metadata_request__transform = {"out": UNUSED}
 
     model_: MultimodalVAE
 
@@ -92,7 +88,8 @@ class BaseMultimodal(
         ----------
         X : list, tuple or dict of tables; Modalities; array or DataFrame
             Tables of shape (n_samples, n_features), one a modality, NaN where missing. One array
-            or DataFrame is one modality, or several if ``modalities`` says so.
+            or DataFrame is one modality, or several if ``modalities`` says so. A map-style
+            Dataset of torch gives a tuple or dict of modalities for each row.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -108,7 +105,7 @@ class BaseMultimodal(
             self._train(X, y, sample_weight)
         return self
 
-    def transform(self, X, *, given=None):
+    def transform(self, X, *, given=None, out=None):
         """Infer the posterior mean of the latent variables from what each row shows.
 
         Parameters
@@ -118,18 +115,39 @@ class BaseMultimodal(
         given : str, int, sequence of them or None, default=None
             Names (as in ``modality_names_``) or positions of the modalities that are read; all
             when None.
+        out : array-like of shape (n_samples, latent_dim), default=None
+            Where to write the result, chunk by chunk, so that it may be larger than memory: an
+            ndarray, ``np.memmap``, dataset of h5py or array of zarr.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, latent_dim)
-            Zeros in a row that shows nothing: the mean of the prior.
+            ``out``, if there is one. Zeros in a row that shows nothing: the mean of the prior.
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown, or ``out`` has another shape; before anything is written.
+        TypeError
+            If ``out`` is no array that holds floats.
         """
 
         def posterior_mean(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
             return [model.posterior(batch, noise=noise).mean()]
 
-        Z = self._predict(show_only(self, self._read(X), given), posterior_mean)[0]
-        if _get_output_config("transform", self)["dense"] != "pandas":
+        source = show_only(self, self._read(X), given)
+        container = _get_output_config("transform", self)["dense"]
+        if out is not None:
+            if container != "default":
+                raise ValueError(
+                    f"out is an array to write to, but set_output asks for {container}. Call "
+                    "set_output(transform='default'), or pass no out."
+                )
+            shape = len(source), self.latent_dim_
+            self._predict(source, posterior_mean, into=Given(out, shape, source.dtype))
+            return out
+        Z = self._predict(source, posterior_mean)[0]
+        if container != "pandas":
             return Z
         return pd.DataFrame(Z, index=index_of(X), columns=self.get_feature_names_out())
 
@@ -161,7 +179,7 @@ class BaseMultimodal(
             ]
         return self._layout.new([mean.astype(Z.dtype) for mean in means])
 
-    def predict_missing(self, X):
+    def predict_missing(self, X, *, out=None):
         r"""Fill in what is missing by its mean given what the row shows.
 
         .. math:: \mathbb{E}[x_{mis} \mid x_{obs}] \approx \frac{1}{K} \sum_k
@@ -176,28 +194,42 @@ class BaseMultimodal(
         ----------
         X : list, tuple or dict of tables; Modalities; array or DataFrame
             As in ``fit``; any entry may be NaN, and a whole modality None.
+        out : array-like, or list or dict of (array-like or None), default=None
+            Where to write the result, chunk by chunk: an array of the shape of each modality, as
+            in ``transform``, in order or by name, or one where X is one table. A modality whose
+            array is None is not filled in.
 
         Returns
         -------
         X_filled : same type as X
-            A copy; observed entries are returned as they came.
-        """
-        return self._filled(X, missing_only=True)
+            ``out``, if there is one; else a copy. Observed entries are returned as they came.
 
-    def reconstruct(self, X):
+        Raises
+        ------
+        ValueError
+            If ``out`` has other modalities or another shape, or columns hold what is no number;
+            before anything is written.
+        TypeError
+            If ``out`` is no array that holds floats.
+        """
+        return self._filled(X, out, missing_only=True)
+
+    def reconstruct(self, X, *, out=None):
         """Give the mean of every entry, also of observed ones, given what the row shows.
 
         Parameters
         ----------
         X : list, tuple or dict of tables; Modalities; array or DataFrame
             As in ``predict_missing``.
+        out : array-like, or list or dict of (array-like or None), default=None
+            As in ``predict_missing``.
 
         Returns
         -------
         X_mean : same type as X
-            Computed as in ``predict_missing``.
+            ``out``, if there is one. Computed as in ``predict_missing``.
         """
-        return self._filled(X, missing_only=False)
+        return self._filled(X, out, missing_only=False)
 
     def sample(self, n_samples=1):
         """Draw new rows from the model.
@@ -225,21 +257,28 @@ class BaseMultimodal(
             ]
         return self._layout.new(draws)
 
-    def score_samples(self, X):
+    def score_samples(self, X, *, out=None):
         """Estimate the log-likelihood of what each row shows.
 
         Parameters
         ----------
         X : list, tuple or dict of tables; Modalities; array or DataFrame
             As in ``fit``.
+        out : array-like of shape (n_samples,), default=None
+            Where to write the result, as in ``transform``.
 
         Returns
         -------
         log_likelihood : ndarray of shape (n_samples,)
-            Importance-weighted lower bound with ``n_importance_samples`` draws, in nats, summed
-            over all observed features, in the units of the data. Zero where nothing is observed.
+            ``out``, if there is one. Importance-weighted lower bound with
+            ``n_importance_samples`` draws, in nats, summed over all observed features, in the
+            units of the data. Zero where nothing is observed.
         """
-        return self._bounds(self._read(X))
+        source = self._read(X)
+        if out is None:
+            return self._bounds(source)
+        self._bounds(source, Given(out, (len(source),), source.dtype))
+        return out
 
     def score(self, X, y=None, sample_weight=None):
         """Return the mean of ``score_samples``: nats per sample.
@@ -266,113 +305,29 @@ class BaseMultimodal(
         check_is_fitted(self)
         return read(self, X, self._layout)[0]
 
-    def _bounds(self, source: Source) -> np.ndarray:
+    def _bounds(self, source: Source, into: Given | None = None) -> Any:
         n_draws = self.n_importance_samples
 
         def bound(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
-            return [importance_log_likelihood(model, batch, noise, n_draws)]
+            value = importance_log_likelihood(model, batch, noise, n_draws)
+            far = ~value.isfinite()
+            if far.any() and value.dtype is not torch.float64:  # squares overflowed
+                value, rows = value.double(), batch[far].to(dtype=torch.float64)
+                double = double_of(model)
+                value[far] = importance_log_likelihood(double, rows, noise[far], n_draws)
+            return [value]
 
-        scores = self._predict(source, bound, n_draws, dtype=np.float64)[0]
-        far = ~np.isfinite(scores)
-        if far.any() and source.dtype != np.float64:  # squares overflowed in single precision
-            rows = source.take(far)
-            rows.dtype = np.dtype(np.float64)
-            scores[far] = self._predict(rows, bound, n_draws)[0]
-        return scores
+        into = New(len(source), np.dtype(np.float64)) if into is None else into
+        return self._predict(source, bound, n_draws, into=into)[0]
 
-    def _filled(self, X: Any, *, missing_only: bool) -> Any:
+    def _filled(self, X: Any, out: Any, *, missing_only: bool) -> Any:
         source = self._read(X)
+        if out is not None:
+            into = Filled(out, self._layout, len(source), source.dtype, missing_only=missing_only)
+            self._means(source, into.wanted, missing_only=missing_only, into=into)
+            return out
         new = self._means(source, range(len(source.widths)), missing_only=missing_only)
         return self._layout.renew(X, new, missing_only=missing_only)
-
-    def _means(
-        self,
-        source: Source,
-        wanted: Sequence[int],
-        *,
-        missing_only: bool = True,
-        say: Callable[[Likelihood, Tensor], Tensor] = lambda part, mean: part.best_guess(mean),
-        how: str | None = None,
-    ) -> list[np.ndarray]:
-        """Means of some modalities given what rows show; NaN in rows where nothing is missing.
-
-        ``say`` takes the means (n, W_m) of a likelihood to what is wanted of them; ``how`` stands
-        in for ``imputation``.
-        """
-        how = self._how_to_average(self.imputation if how is None else how)
-        n_draws = 1 if how == "mean" else self.n_importance_samples
-
-        def means(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
-            stream = noise.fold("fill")
-            if how == "mean":
-                posterior = model.posterior(batch, noise=stream).thin(MOST_COMPONENTS, stream)
-                z = posterior.centres()
-            else:
-                posterior, z = predictive_draws(model, batch, stream, n_draws, antithetic=True)
-            weights = posterior.log_weights.expand(z.shape[:-1])
-            if how == "importance":
-                weights = weights + predictive_log_weights(model, batch, posterior, z)
-            weights = torch.softmax(weights.flatten(0, 1), dim=0).view_as(weights)  # (K, S, N)
-            filled = []
-            for m in wanted:
-                mask = batch.masks[m]
-                rows = ~mask.all(-1) if missing_only else torch.ones_like(mask[:, 0])
-                decoded = model.mean(z[:, :, rows], m)  # (K, S, rows, W)
-                mean = torch.einsum("ksn,ksnf->nf", weights[:, :, rows].to(decoded.dtype), decoded)
-                told = say(model.likelihoods[m], mean)
-                everywhere = told.new_full((len(batch), told.shape[1]), torch.nan)
-                everywhere[rows] = told
-                filled.append(everywhere)
-            return filled
-
-        return self._predict(source, means, n_draws)
-
-    def _predict(
-        self,
-        source: Source,
-        function: Callable[[MultimodalVAE, Batch, RowNoise], list[Tensor]],
-        n_draws: int = 1,
-        *,
-        distinct: bool = False,
-        n_read: int = 1,
-        dtype: Any = None,
-    ) -> list[np.ndarray]:
-        """Run a function over chunks of rows; every prediction from data goes through here.
-
-        Its randomness belongs to the rows, so chunks, order and company do not change a result.
-        ``distinct`` says that rows that are alike are different draws; ``n_read``, of how many
-        rows posteriors are held for each row; ``dtype``, of results, if not that of the data.
-        """
-        model, _, _ = self._model_for(source.dtype)
-        widths = (likelihood.width for likelihood in model.likelihoods)
-        widest = max(*widths, *self.hidden_layer_sizes, self.latent_dim_)
-        n_subsets, family = len(model.subsets), model.strategy.family
-        each = family.n_held(self.latent_dim_) * n_subsets * n_read
-        judged = n_draws * min(n_subsets, MOST_COMPONENTS) * self.latent_dim_ if n_draws > 1 else 0
-        size = max(1, _CHUNK // max(widest * n_draws, each, judged))
-        results: list[np.ndarray] = []
-        seen: Counter[int] = Counter()
-        with torch.no_grad(), limit_threads(self.n_threads):
-            for start in range(0, len(source), size):
-                arrays = source[start : start + size]
-                check_support(model.likelihoods, self._layout, arrays, start)
-                batch = model.read(arrays)
-                keys = row_keys(batch.values, batch.masks)
-                noise = RowNoise(self._seed, tell_apart(keys, seen) if distinct else keys)
-                part = function(model, batch, noise)
-                if not results:  # made once: what stays between chunks would scatter the memory
-                    shapes = [(len(source), *tensor.shape[1:]) for tensor in part]
-                    results = [np.empty(shape, dtype or source.dtype) for shape in shapes]
-                for result, tensor in zip(results, part, strict=True):
-                    result[start : start + size] = tensor.cpu().numpy()
-        return results
-
-    def _model_for(self, dtype: np.dtype) -> tuple[MultimodalVAE, torch.device, torch.dtype]:
-        """Return the model in the precision of the data, if that is the higher one."""
-        parameter = next(self.model_.parameters())
-        if dtype == np.float64 and parameter.dtype is torch.float32:
-            return double_of(self.model_), parameter.device, torch.float64
-        return self.model_, parameter.device, parameter.dtype
 
     def _sk_visual_block_(self):
         if hasattr(self, "model_"):

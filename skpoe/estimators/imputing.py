@@ -43,7 +43,7 @@ class ImputationMixin:
     _read: Callable[[Any], Source]
     _predict: Callable[..., list[np.ndarray]]
     _means: Callable[..., list[np.ndarray]]
-    _auto_imputation: str
+    _how_to_average: Callable[[str], str]
     model_: MultimodalVAE
 
     def impute(self, X, n_imputations=5):
@@ -157,14 +157,6 @@ class ImputationMixin:
             return [effective_size(propose(model, batch, noise, n_proposals)[1])]
 
         return self._predict(self._read(X), sizes, n_proposals)[0].astype(np.float64)
-
-    def _how_to_average(self, imputation: str) -> str:
-        """Read ``imputation``."""
-        if imputation != "auto":
-            return imputation
-        members = (part for each in self.model_.likelihoods for part in each.members())
-        is_linear = all(part.mean_is_linear for part in members)
-        return self._auto_imputation if is_linear else "posterior"
 
     def _chances(self, source: Source) -> list[np.ndarray]:
         """Means (N, W_m), of levels their probabilities: averaged, for one z is too sure."""
