@@ -33,8 +33,8 @@ _START_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 _AS_GOOD, _WORTH = 1.005, 0.02
 # by this share of the rows
 _COMMON = 0.6
-# to judge how likely rows are
-_N_DRAWS = 16
+# to judge how likely rows are: draws, and numbers of all draws of a modality at a time
+_N_DRAWS, _AT_A_TIME = 16, 2**20
 
 
 def is_linear(estimator: Any, likelihoods: list[Likelihood]) -> bool:
@@ -241,12 +241,17 @@ def find_start_weight(model: MultimodalVAE, begun: dict[str, Tensor], rows: Rows
     batch, keys, weights = rows[some.to(rows.weights.device)]
     ended = weights_of(model)
     noise = RowNoise(0, keys)
+    widest = max(likelihood.width for likelihood in model.likelihoods)
+    parts = torch.arange(len(batch)).split(max(1, _AT_A_TIME // (_N_DRAWS * widest)))
     errors, scores = [], []
     for start_weight in _START_WEIGHTS:
         settle(model, ended, 1.0)
         settle(model, begun, start_weight)
         errors.append(float((errors_of_hidden(model, batch) * weights).sum()))
-        scores.append(importance_log_likelihood(model, batch, noise, _N_DRAWS))
+        likely = [
+            importance_log_likelihood(model, batch[part], noise[part], _N_DRAWS) for part in parts
+        ]
+        scores.append(torch.cat(likely))
     settle(model, ended, 1.0)
     # rows less likely than at the start are a sign of too much training. They are counted, for
     # single rows that are far out would decide a mean
