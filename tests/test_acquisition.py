@@ -12,7 +12,7 @@ from linear_gaussian import LinearGaussian
 from small import KINDS, small
 
 from skpoe import MMVAE, MultimodalFactorAnalysis, PoEVAE
-from skpoe.estimators import acquiring, face
+from skpoe.estimators import acquiring, predicting
 from skpoe.posteriors import SubsetPosterior
 from skpoe.priors import StandardGaussian
 from skpoe.random import RowNoise
@@ -150,7 +150,7 @@ def test_laws_of_gains(cls, monkeypatch):
             cheaper = quiet(est.acquire, X, candidates, target, costs)
             np.testing.assert_allclose(cheaper, gains / price, **close)
         with monkeypatch.context() as patch:
-            patch.setattr(face, "_CHUNK", 5000)
+            patch.setattr(predicting, "_CHUNK", 5000)
             np.testing.assert_allclose(quiet(est.acquire, X, candidates, target), gains, **close)
     for m, x in enumerate(holed):  # X is as it was
         np.testing.assert_array_equal(np.asarray(X[NAMES[m]]), x)

@@ -109,7 +109,7 @@ def test_rows_do_not_depend_on_their_company(cls, monkeypatch):
         rows = [getattr(est, method)([x[[n]] for x in X])[0] for n in range(40)]
         np.testing.assert_allclose(rows, whole, atol=1e-12)
     whole = est.predict_missing(X)
-    monkeypatch.setattr("skpoe.estimators.face._CHUNK", 1)  # one row at a time
+    monkeypatch.setattr("skpoe.estimators.predicting._CHUNK", 1)  # one row at a time
     for x, y in zip(est.predict_missing(X), whole, strict=True):
         np.testing.assert_allclose(x, y, atol=1e-12)
 

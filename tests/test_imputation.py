@@ -20,7 +20,7 @@ from small import KINDS, small
 
 from skpoe import MIWAE, MultimodalFactorAnalysis, PoEVAE
 from skpoe.drawing import quantiles
-from skpoe.estimators import face
+from skpoe.estimators import predicting
 from skpoe.imputation import ConformalIntervals, MultimodalImputer, pool
 from skpoe.random import RowNoise, tell_apart
 
@@ -152,7 +152,7 @@ def test_rows_that_are_alike_are_other_draws(monkeypatch):
     assert len(np.unique(draw[:, 0])) == 400
     np.testing.assert_allclose(draw.std(0) / spread, 1, atol=0.2)
     assert (np.abs(draw.mean(0) - mean) < 5 * spread / 20).all()
-    monkeypatch.setattr(face, "_CHUNK", 200)
+    monkeypatch.setattr(predicting, "_CHUNK", 200)
     np.testing.assert_array_equal(np.hstack(est.impute(nothing, 1)[0]), draw)
 
 

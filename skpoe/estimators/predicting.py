@@ -13,7 +13,12 @@ from ..data.batch import Batch
 from ..data.layout import Layout
 from ..data.source import Source
 from ..likelihoods import Likelihood
-from ..metrics import MOST_COMPONENTS, predictive_draws, predictive_log_weights
+from ..metrics import (
+    MOST_COMPONENTS,
+    predictive_draws,
+    predictive_log_weights,
+    truncated,
+)
 from ..model import MultimodalVAE
 from ..random import RowNoise, row_keys, tell_apart
 from ..threads import limit_threads
@@ -65,7 +70,8 @@ class PredictionMixin:
                 posterior, z = predictive_draws(model, batch, stream, n_draws, antithetic=True)
             weights = posterior.log_weights.expand(z.shape[:-1])
             if how == "importance":
-                weights = weights + predictive_log_weights(model, batch, posterior, z)
+                log_weights = predictive_log_weights(model, batch, posterior, z)
+                weights = weights + truncated(log_weights, posterior)
             weights = torch.softmax(weights.flatten(0, 1), dim=0).view_as(weights)  # (K, S, N)
             filled = []
             for m in wanted:
