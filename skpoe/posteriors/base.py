@@ -12,6 +12,8 @@ from torch import Tensor
 from ..random import RowNoise
 
 Params = dict[str, Tensor]
+# multiplications a row below which torch's batched matrix product takes a slow way
+_SMALL = 400
 
 
 class LinearExpert(NamedTuple):
@@ -146,3 +148,11 @@ class Family(ABC):
     def place(self, mean: Tensor) -> Tensor:
         """Take a mean, (..., D), to where z lives; as it is, unless z lives on a surface."""
         return mean
+
+
+def added(experts: Tensor, membership: Tensor) -> Tensor:
+    """Add up what the members of each subset say: (N, M, P) and (S, N, M) to (S, N, P)."""
+    weights = membership.to(experts.dtype)
+    if len(weights) * experts.shape[1] * experts.shape[2] < _SMALL:
+        return (weights[..., None] * experts).sum(2)
+    return torch.bmm(weights.transpose(0, 1), experts).transpose(0, 1)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .base import Family, LinearExpert, Params
+from .base import Family, LinearExpert, Params, added
 
 # exp(12) = 160,000: an expert may say a great deal, but may not overflow
 _LARGEST_LOG_PRECISION = 12.0
@@ -51,8 +51,7 @@ class DiagonalGaussian(Family):
 
     def product(self, experts: Params, membership: Tensor) -> Params:
         both = torch.cat([experts["h"], experts["precision"]], dim=-1)
-        summed = torch.bmm(membership.to(both.dtype).transpose(0, 1), both).transpose(0, 1)
-        h, precision = summed.chunk(2, dim=-1)
+        h, precision = added(both, membership).chunk(2, dim=-1)
         return {"mean": h / precision, "precision": precision}
 
     def rsample(self, params: Params, noise: Tensor) -> Tensor:

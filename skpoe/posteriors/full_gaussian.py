@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from ..random import hash_weights
 from ..subsets import codes
-from .base import Family, LinearExpert, Params
+from .base import Family, LinearExpert, Params, added
 
 # up to so many patterns, one matrix product over all of them beats a gather of matrices
 _FEW_PATTERNS = 16
@@ -149,7 +149,7 @@ class FullGaussian(Family):
         dtype = experts["h"].dtype
         # powers of experts may stand for membership, if rows with the same members have the same
         powers, membership = membership.to(dtype), membership > 0
-        h = torch.einsum("nmd,snm->snd", experts["h"], powers)
+        h = added(experts["h"], powers)
         code = codes(membership)
         which = experts["which"]
         n_experts, n_precisions = which.shape[1], experts["precision"].shape[1]

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..random import RowNoise
-from .base import Family, Params
+from .base import Family, Params, added
 
 _SMALLEST = 1e-6
 
@@ -22,8 +22,7 @@ def select(experts: Params, membership: Tensor, name: str) -> Params:
             f"A product of {name} experts is not {name}. Let each subset hold one modality (a "
             "mixture of experts), or take a family with products, such as the diagonal Gaussian."
         )
-    held = membership.to(next(iter(experts.values())).dtype)
-    return {leaf: torch.einsum("nmd,snm->snd", v, held) for leaf, v in experts.items()}
+    return {leaf: added(v, membership) for leaf, v in experts.items()}
 
 
 class Laplace(Family):

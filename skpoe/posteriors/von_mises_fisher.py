@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ..distributions import mean_ratio, vmf_kl, vmf_log_prob, vmf_sample
 from ..random import RowNoise
-from .base import Family, Params
+from .base import Family, Params, added
 
 _PROPOSALS = 4
 
@@ -81,7 +81,7 @@ class VonMisesFisher(Family):
 
     def product(self, experts: Params, membership: Tensor) -> Params:
         eta = experts["eta"]
-        return {"eta": torch.einsum("nmjd,snm->snjd", eta, membership.to(eta.dtype))}
+        return {"eta": added(eta.flatten(2), membership).unflatten(2, eta.shape[2:])}
 
     def noise(self, source: RowNoise, n_draws: int, params: Params) -> Any:
         eta = params["eta"]
