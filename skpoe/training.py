@@ -24,7 +24,6 @@ from .stopping import Best, Keeper
 _AUTO_VISITS = 200_000
 _AUTO_FEWEST_EPOCHS, _AUTO_MOST_EPOCHS = 20, 200
 _AUTO_SMALL = 2000
-_STARTED_STEPS, _STARTED_SMALL = 600, 1000
 _CLIP = 10.0
 _WARM = 0.1
 # of the learning rate, for what started at a factor analysis: networks, and noise, which has far
@@ -57,9 +56,9 @@ class Plan:
     seed : int
     verbose : int
         Print a line every so many epochs; 0 is silent.
-    started : bool
-        Whether the model starts at a factor analysis: "auto" is then 600 steps below 1,000 rows,
-        else 1,200, of at most 128 rows.
+    n_steps : int
+        Where the model starts at a factor analysis: what "auto" comes to, of at most 128 rows
+        each; 0 where it does not.
     """
 
     max_iter: int | str = "auto"
@@ -72,22 +71,21 @@ class Plan:
     tol: float = 1e-4
     seed: int = 0
     verbose: int = 0
-    started: bool = False
+    n_steps: int = 0
 
     def n_epochs(self, n_rows: int) -> int:
         """Epochs for so many rows."""
         if self.max_iter != "auto":
             return int(self.max_iter)
-        if self.started:
-            n_steps = _STARTED_STEPS if n_rows < _STARTED_SMALL else 2 * _STARTED_STEPS
-            return max(_AUTO_FEWEST_EPOCHS, -(-n_steps // -(-n_rows // self.n_batch(n_rows))))
+        if self.n_steps:
+            return max(_AUTO_FEWEST_EPOCHS, -(-self.n_steps // -(-n_rows // self.n_batch(n_rows))))
         return min(_AUTO_MOST_EPOCHS, max(_AUTO_FEWEST_EPOCHS, _AUTO_VISITS // n_rows))
 
     def n_batch(self, n_rows: int) -> int:
         """Rows in a step."""
         if self.batch_size != "auto":
             return int(self.batch_size)
-        return 64 if n_rows < _AUTO_SMALL and not self.started else 128
+        return 64 if n_rows < _AUTO_SMALL and not self.n_steps else 128
 
     def rate(self, progress: float) -> float:
         """Learning rate when this share of all steps is done."""

@@ -49,7 +49,7 @@ def world():
 def test_importance_weights_make_up_for_a_wrong_posterior(world):
     """Imputation of MIWAE, equation 7: with a wrong q it still finds the Gaussian conditional."""
     est = small(MIWAE, **FAST, likelihood="gaussian").fit(list(world.x))
-    est.model_ = world.model("diagonal_gaussian", perturb=0.1)
+    est.model_ = world.model(perturb=0.3)
     exact = world.conditional_mean(1, (0, 2))
 
     def error(n_draws, imputation):

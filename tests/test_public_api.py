@@ -93,6 +93,7 @@ OWN_DEFAULTS = {
         "hidden_layer_sizes",
         "likelihood",
         "n_samples",
+        "n_importance_samples",
         "imputation",
         "weight_decay",
     },

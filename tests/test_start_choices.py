@@ -11,7 +11,7 @@ from joint_gaussian import KINDS, conditional, covariance_of, gaussian_of, punch
 from linear_gaussian import LinearGaussian
 from torch import nn
 
-from skpoe import MIWAE, ModularVAE, PoEVAE, all_estimators, training
+from skpoe import MIWAE, ModularVAE, PoEVAE, all_estimators
 from skpoe.data.rows import Held, Rows
 from skpoe.estimators.starting import errors_of_hidden, find_start_weight, settle, weights_of
 from skpoe.nn import Shared
@@ -82,7 +82,7 @@ def test_training_goes_on_from_the_start():
 @pytest.mark.parametrize("how", [{}, {"early_stopping": True}], ids=str)
 @pytest.mark.parametrize("cls", [PoEVAE, MIWAE])
 def test_what_was_chosen_gives_the_same_model_by_hand(cls, how, monkeypatch):
-    monkeypatch.setattr(training, "_STARTED_STEPS", 80)
+    monkeypatch.setattr(cls, "_auto_steps", (80, 80))
     X = bent(200)
     make = {"hidden_layer_sizes": (8,), "random_state": 0, "n_threads": 1, **how}
     chosen = cls(**make).fit(X)
@@ -165,14 +165,14 @@ def test_tables_that_repeat_themselves_are_trusted_less():
     """One latent variable cannot know that what a table says thirty times it says once."""
     make = {**QUICK, "latent_dim": 1, "likelihood": "gaussian", "max_iter": 0, "start_weight": 0.0}
     for seed in range(3):
-        X, new = repeats(80, seed), repeats(500, seed + 100)
+        X, new = repeats(300, seed), repeats(500, seed + 100)
         est = PoEVAE(**make).fit(X)
         assert est.auto_["trust"] < 0.5
         trusting = PoEVAE(**make, trust=1.0).fit(X)
         # what the other table says explains half of the variance of this one: 2 * 2 * .75
         ours, theirs = (error_of_hidden_modalities(e, new) for e in (est, trusting))
-        assert ours < 3.6
-        assert theirs > 4.0
+        assert ours < 4.0
+        assert theirs > 5.0
 
 
 def test_a_true_factor_analysis_is_trusted():

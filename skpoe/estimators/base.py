@@ -23,6 +23,8 @@ class BaseVAE(SharedParameters, CallbackSupportMixin, BaseMultimodal):
     _auto_init = "random"
     # and latent_dim="auto" at least, beside a start at factor analysis and if features allow
     _auto_least_latent = 1
+    # max_iter="auto" from there on, in steps: of few rows, and of more
+    _auto_steps = (600, 1200)
 
     @abstractmethod
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:

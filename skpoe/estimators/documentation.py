@@ -86,7 +86,7 @@ _PARAMETERS = {
     "max_iter": """int or "auto", {default}
         Epochs; 0 leaves the model where it starts. "auto" visits about 200,000 rows in all, in 20
         to 200 epochs; with a start at factor analysis it is 600 steps below 1,000 rows, else
-        1,200, and at least 20 epochs.""",
+        1,200 (in MIWAE 2,400), and at least 20 epochs.""",
     "early_stopping": """bool or "auto", {default}
         Whether to hold out rows, score the objective on them after each epoch, and end with the
         weights that scored best. With a constant learning rate, training also stops after

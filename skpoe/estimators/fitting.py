@@ -36,6 +36,8 @@ from .state import State, cast, find_device
 _AUTO_EARLY_STOPPING = 2000
 # below so many rows, training in float64 takes about a fifth longer (measured)
 _AUTO_DOUBLE = 1000
+# from so many rows on, what started at a factor analysis takes more steps
+_AUTO_MORE_STEPS = 1000
 # rows below which weight_decay="auto" is 1; it falls in proportion to more, as a prior's weight
 _DECAYS = 500
 
@@ -262,7 +264,7 @@ class Fitting:
             tol=estimator.tol,
             seed=seed,
             verbose=int(estimator.verbose),
-            started=started,
+            n_steps=estimator._auto_steps[n_rows >= _AUTO_MORE_STEPS] if started else 0,
         )
         self.auto |= {
             "batch_size": plan.n_batch(n_rows),

@@ -72,6 +72,7 @@ class MIWAE(BaseVAE):
 
     _auto_init = "factor_analysis"
     _auto_least_latent = 10
+    _auto_steps = (600, 2400)
     _auto_imputation = "importance"
 
     latent_dim: int | str = "auto"
@@ -82,6 +83,7 @@ class MIWAE(BaseVAE):
     activation: str = "silu"
     likelihood: Any = "auto"
     n_samples: int = 5
+    n_importance_samples: int = 200
     imputation: str = "auto"
     weight_decay: float | str = "auto"
 
