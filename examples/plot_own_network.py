@@ -66,8 +66,8 @@ for name, encoder in {"perceptron": None, "SignalEncoder": SignalEncoder()}.item
     fitted[name] = vae.predict_missing({"signal": None, "reading": test["reading"]})["signal"]
     n_weights = sum(p.numel() for p in vae.model_.strategy.encoders.networks[0].parameters())
     print(
-        f"{name:<14}{n_weights:>6} weights, R2 of readings {CrossModal('reading')(vae, test):.2f}, "
-        f"of signals {CrossModal('signal')(vae, test):.2f}"
+        f"{name:<14}{n_weights:>6} weights, R2 of readings "
+        f"{CrossModal('reading')(vae, test):.2f}, of signals {CrossModal('signal')(vae, test):.2f}"
     )
 
 # %%
