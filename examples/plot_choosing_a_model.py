@@ -3,7 +3,7 @@
 
 Several estimators on the same data: errors of what is missing, and log-likelihoods of new rows.
 
-Run it with ``python examples/plot_choosing_a_model.py``; it takes about half a minute on two cores.
+Run it with ``python examples/plot_choosing_a_model.py``; it takes about half a minute.
 """
 
 import matplotlib.pyplot as plt
@@ -15,8 +15,8 @@ from skpoe import MVAE, Modalities, MoPoE, MultimodalFactorAnalysis, PoEVAE
 from skpoe.scorers import CrossModal, LogLikelihood
 
 # %%
-# 178 wines, 13 measurements, cut into two modalities that stand for two laboratories. Each is to be
-# predicted from the other, in rows that were not trained on.
+# 178 wines, 13 measurements, cut into two modalities that stand for two laboratories. Each is to
+# be predicted from the other, in rows that were not trained on.
 X = load_wine().data
 X = Modalities({"first": X[:, :7], "second": X[:, 7:]})
 scoring = {
