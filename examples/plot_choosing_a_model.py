@@ -7,7 +7,6 @@ Run it with ``python examples/plot_choosing_a_model.py``; it takes about half a 
 """
 
 import matplotlib.pyplot as plt
-import numpy as np
 from sklearn.datasets import load_wine
 from sklearn.model_selection import KFold, cross_validate
 
@@ -48,17 +47,17 @@ for name, est in estimators.items():
 
 # %%
 # On few rows the linear model is hard to beat by much, and no estimator is best at everything.
-# Bars are means over folds, lines the standard errors.
+# Points are means over folds, lines their standard errors.
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 2.8), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(9, 2.6), sharey=True, layout="constrained")
 for ax, values, label in (
-    (axes[0], errors, "relative error of what is missing"),
-    (axes[1], nats, "log-likelihood of new rows (nats)"),
+    (axes[0], errors, "relative error of what is missing (less is better)"),
+    (axes[1], nats, "log-likelihood of new rows, nats (more is better)"),
 ):
     means = [v.mean() for v in values.values()]
     spread = [v.std(ddof=1) / len(v) ** 0.5 for v in values.values()]
-    low = min(means) - 2 * max(spread)
-    ax.barh(list(values), np.subtract(means, low), left=low, xerr=spread, color="#56B4E9")
+    ax.errorbar(means, list(values), xerr=spread, fmt="o", color="#0072B2")
     ax.set_xlabel(label)
+    ax.grid(axis="x", alpha=0.3)
 axes[0].invert_yaxis()
 plt.show()

@@ -68,8 +68,6 @@ figure, axes = plt.subplots(2, 2, figsize=(7.5, 6.4), layout="constrained")
 for column, (name, est) in zip(axes.T, fitted.items(), strict=True):
     for ax, shown in zip(column, (["genes", "proteins"], ["proteins"]), strict=True):
         rows = {m: test[m] if m in shown else None for m in X.names}
-        LatentDisplay.from_estimator(
-            est, rows, test_phase, ax=ax, scatter_kwargs={"cmap": "twilight"}
-        )
+        LatentDisplay.from_estimator(est, rows, test_phase, ax=ax)
         ax.set_title(f"{name}: {' and '.join(shown)}")
 plt.show()
