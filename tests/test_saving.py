@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -397,6 +398,77 @@ def test_networks_of_users_are_loaded_by_those_who_trust_them(tmp_path):
         "library. If you know and trust it, import it and pass it: skpoe.load(path, "
         "trusted=[MyNetwork])"
     )
+
+
+@dataclass(frozen=True)
+class MyFactory:
+    """A factory with settings."""
+
+    size: int = 3
+
+    def __call__(self, n_in, n_out):
+        return nn.Sequential(nn.Linear(n_in, self.size), nn.Tanh(), nn.Linear(self.size, n_out))
+
+
+class MyNoise(Gaussian):
+    """A likelihood with a setting of its own."""
+
+    def __init__(self, least=0.1):
+        super().__init__()
+        self.least = least
+
+    def noise_variance(self):
+        return super().noise_variance() + self.least
+
+
+class MyObjective(ELBO):
+    """An objective of a user."""
+
+
+class MyFamily(FullGaussian):
+    """A family of a user."""
+
+
+class Forgets(Gaussian):
+    """Its argument cannot be read off it."""
+
+    def __init__(self, least=0.1):
+        super().__init__()
+
+
+def test_pieces_of_users_are_loaded_by_those_who_trust_them(tmp_path):
+    own = [MyFactory, MyNoise, MyObjective, MyFamily]
+    est, X = fitted(
+        ModularVAE,
+        "list of float64",
+        encoder=MyFactory(5),
+        likelihood=MyNoise(least=0.3),
+        objective=MyObjective(beta=0.5),
+        variational_posterior=MyFamily(),
+    )
+    path = est.save(tmp_path / "model.skpoe")
+    again = skpoe.load(path, trusted=own)
+    assert again.encoder == MyFactory(5)
+    assert again.likelihood.least == again.model_.likelihoods[1].least == 0.3
+    assert again.objective.beta == again._objective.beta == 0.5
+    assert_predict_the_same(est, again, X)
+    assert_predict_the_same(est.partial_fit(X), again.partial_fit(X), X)
+    for kind in own:
+        with pytest.raises(FileFormatError, match=f"it names 'test_saving:{kind.__name__}'"):
+            skpoe.load(path, trusted=[other for other in own if other is not kind])
+
+
+def test_a_piece_whose_arguments_are_not_its_attributes_is_refused(tmp_path):
+    est, _ = fitted(MVAE, "list of float64", likelihood=Forgets())
+    with pytest.raises(TypeError, match=r"'least'\)\. Keep each argument of its class as an attr"):
+        est.save(tmp_path / "model.skpoe")
+
+
+@pytest.mark.parametrize("thing", [my_factory, MyNetwork])
+def test_files_make_objects_of_trusted_pieces_alone(thing):
+    said = {"object": [f"test_saving:{thing.__name__}", {"n_in": 2, "n_out": 2}, {}]}
+    with pytest.raises(FileFormatError, match="is no class that files may name"):
+        Decoder({}, [thing])(said)
 
 
 def test_what_is_not_trusted_is_not_imported(tmp_path):

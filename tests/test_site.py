@@ -1,4 +1,4 @@
-"""The site, as far as it can be judged without building it: whole reference, working links."""
+"""The site as far as it can be judged without building it: a whole reference, links that lead."""
 
 import ast
 import doctest
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import skpoe
+from skpoe.estimators.choices import OBJECTIVES
 
 ROOT = Path(__file__).parent.parent
 GENERATED = ROOT / "docs" / "reference" / "generated"
@@ -84,6 +85,12 @@ def test_the_reference_names_what_pages_and_examples_import(path):
         for module, name in imports(source):
             thing = getattr(importlib.import_module(module), name)
             assert is_described(thing), f"docs/reference lacks {module}.{name}"
+
+
+def test_equations_name_every_objective_and_estimator():
+    table = (ROOT / "docs" / "equations.md").read_text().partition("## Every objective")[2]
+    assert re.findall(r'^\| "(\w+)" \|', table, re.MULTILINE) == list(OBJECTIVES)
+    assert set(re.findall(r"\[`(\w+)", table)) == {name for name, _ in skpoe.all_estimators()}
 
 
 def without_code(page):

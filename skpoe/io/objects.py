@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import sys
 from collections.abc import Callable
@@ -27,6 +28,8 @@ KNOWN: dict[str, type] = {
     )
 }
 NAME_OF = {kind: name for name, kind in KNOWN.items()}
+# of users' own classes, instances of these kinds and of dataclasses may be in files
+PIECES = (likelihoods.Likelihood, objectives.Objective, posteriors.Family, priors.Prior)
 
 # arguments that no attribute of the same name holds
 _ARGUMENTS: dict[tuple[type, str], Callable[[Any], Any]] = {
@@ -56,11 +59,17 @@ def arguments_of(made: Any) -> dict[str, Any]:
     Parameters
     ----------
     made : object
-        Of a class in ``KNOWN``.
+        Of a class in ``KNOWN``, or of a user's own that keeps each argument as an attribute of
+        the same name.
 
     Returns
     -------
     arguments : dict of str to object
+
+    Raises
+    ------
+    AttributeError
+        When no attribute has the name of an argument.
 
     Examples
     --------
@@ -82,6 +91,12 @@ def parameters_of(kind: type) -> list[str]:
         return []
     own = inspect.signature(kind).parameters.values()
     return [p.name for p in own if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+def is_made_by_users(kind: Any) -> bool:
+    """Whether files may hold instances of a class that is not of this library."""
+    own = isinstance(kind, type) and kind not in NAME_OF
+    return own and (issubclass(kind, PIECES) or dataclasses.is_dataclass(kind))
 
 
 def place_of(thing: Any) -> str | None:

@@ -14,7 +14,14 @@ from torch import Tensor, nn
 
 from ..likelihoods import Likelihood
 from .container import FileFormatError
-from .objects import KNOWN, NAME_OF, arguments_of, parameters_of, place_of
+from .objects import (
+    KNOWN,
+    NAME_OF,
+    arguments_of,
+    is_made_by_users,
+    parameters_of,
+    place_of,
+)
 
 # names of dtypes that numpy and pandas may be asked for
 _DTYPE = re.compile(
@@ -78,7 +85,7 @@ class Encoder:
         for kind, say in self._kinds():
             if isinstance(value, kind):
                 return say(value, what)
-        if type(value) in NAME_OF:
+        if type(value) in NAME_OF or is_made_by_users(type(value)):
             return self._object(value, what)
         return self._place(value, what)
 
@@ -163,16 +170,24 @@ class Encoder:
         for number, known in enumerate(self._objects):
             if known is value:  # what is shared stays shared
                 return {"again": number}
-        arguments = {
-            name: self(argument, f"{name} of {what}")
-            for name, argument in arguments_of(value).items()
-        }
+        name = (
+            NAME_OF.get(type(value)) or self._place(type(value), f"the class of {what}")["import"]
+        )
+        try:
+            given = arguments_of(value)
+        except AttributeError as error:
+            self._refuse(
+                what,
+                f"{value!r}, whose arguments cannot be read off it ({error})",
+                "Keep each argument of its class as an attribute of the same name",
+            )
+        arguments = {key: self(each, f"{key} of {what}") for key, each in given.items()}
         self._objects.append(value)
         state: dict[str, str] = {}
         if isinstance(value, nn.Module) and not isinstance(value, Likelihood):
             # a likelihood starts on data; priors and objectives as they are
             state = {name: self.beside(each) for name, each in value.state_dict().items()}
-        return {"object": [NAME_OF[type(value)], arguments, state]}
+        return {"object": [name, arguments, state]}
 
     def _place(self, value: Any, what: str) -> Any:
         place = place_of(value)
@@ -326,9 +341,7 @@ class Decoder:
 
     def _read_object(self, held: list[Any]) -> Any:
         name, arguments, state = held
-        if name not in KNOWN:
-            raise FileFormatError(f"{str(name)[:80]!r} is no class that files may name")
-        kind = KNOWN[name]
+        kind = KNOWN[name] if name in KNOWN else self._own_class(name)
         if set(arguments) != set(parameters_of(kind)):
             raise FileFormatError(f"{name} has the arguments {parameters_of(kind)}, not these")
         made = kind(**{argument: self(value) for argument, value in arguments.items()})
@@ -336,6 +349,13 @@ class Decoder:
         if state:
             made.load_state_dict({key: self.tensor(each) for key, each in state.items()})
         return made
+
+    def _own_class(self, name: Any) -> type:
+        """Find a class of users among what is trusted."""
+        kind = self._read_import(name) if ":" in str(name) else None
+        if not is_made_by_users(kind):
+            raise FileFormatError(f"{str(name)[:80]!r} is no class that files may name")
+        return kind
 
     def _read_import(self, held: Any) -> Any:
         if not isinstance(held, str) or held not in self._trusted:
