@@ -18,7 +18,10 @@ THEIRS = {
 
 
 def trained(method, blocks, size, seed, latent, hidden):
-    """Make a function that takes CPU seconds of so many epochs; None without such a method."""
+    """Make a function that takes CPU seconds of so many epochs; None without such a method.
+
+    It keeps the model of its last call as its attribute ``model``.
+    """
     if method not in THEIRS:
         return None
     multivae_digits.LATENT, multivae_digits.HIDDEN = latent, hidden
@@ -58,6 +61,7 @@ def trained(method, blocks, size, seed, latent, hidden):
             trainer = peer.trainer(model, peer.dataset(data), training_config=training)
             began = time.process_time()
             trainer.train()
+            run.model = model
             return time.process_time() - began
 
     return run
