@@ -120,15 +120,15 @@ def test_hundred_draws_rank_candidates(world, exact):
 
 @every_kind
 def test_laws_of_gains(cls, monkeypatch):
-    world = LinearGaussian(n=24)
-    holed = punch(world.x, "both")
+    holed = punch(LinearGaussian(n=24).x, "both")
+    est = small(cls).fit(named(holed))
+    holed = [x[:12] for x in holed]
     X = named(holed)
-    est = small(cls).fit(X)
     everything = [*NAMES, ("adt", 1), ("atac", "c0")]
     for target in (None, ("rna", 0)):
         candidates = everything if target is None else everything[1:]
         gains = quiet(est.acquire, X, candidates, target)
-        assert gains.shape == (24, len(candidates))
+        assert gains.shape == (12, len(candidates))
         assert np.isfinite(gains).all()
         assert (gains >= 0).all()
         assert (gains > 0).any()
@@ -137,7 +137,7 @@ def test_laws_of_gains(cls, monkeypatch):
         if target is not None:
             lacks &= np.isnan(holed[0][:, :1])
         np.testing.assert_array_equal(gains[~lacks], 0)
-        order = np.random.default_rng(0).permutation(24)
+        order = np.random.default_rng(0).permutation(12)
         permuted = quiet(est.acquire, named([x[order] for x in holed]), candidates, target)
         close = {"rtol": 1e-6, "atol": 1e-9}
         np.testing.assert_allclose(permuted, gains[order], **close)
