@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from numpydoc.docscrape import ClassDoc
 
 import skpoe
 from skpoe import Modalities, MultimodalFactorAnalysis, all_estimators
-from skpoe.cli import main
+from skpoe.cli import console, main
 from skpoe.cli.console import Console
 from skpoe.cli.parameters import option_of
+from skpoe.estimators import predicting
 from skpoe.evaluation import evaluate_imputation
 
 
@@ -462,6 +464,27 @@ def test_progress_is_shown_to_people_on_stderr(quiet, folder, tmp_path, capsys, 
         "MVAE of 2 modalities (rna: 4, adt: 3), 4 latent variables, 3 iterations",
         f"Wrote {tmp_path / 'm'}",
     ]
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_long_predictions_have_a_bar_of_rows(quiet, folder, capsys, monkeypatch):
+    terminal, words = Terminal(), ["score", str(folder / "model.skpoe"), *both(folder)]
+    assert main(words) == 0
+    score = capsys.readouterr().out
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(predicting, "_CHUNK", 40)  # a few rows at a time
+    assert main([*words, *(["--quiet"] if quiet else [])]) == 0
+    assert "Scoring" in terminal.text or quiet
+    assert "row" not in terminal.text  # it takes no second
+    monkeypatch.setattr(console, "_SECONDS", 0.0)
+    assert main([*words, *(["--quiet"] if quiet else [])]) == 0
+    bars = [line for line in terminal.text.split("\r") if "row" in line]
+    assert (len(bars) > 2) != quiet
+    if bars:
+        done = [int(re.search(r"row (\d+) of", bar)[1]) for bar in bars]
+        assert done == sorted(set(done))
+        assert re.search(rf"row {done[-1]} of {done[-1]}, 0 s left", bars[-1])
+    assert capsys.readouterr().out == score * 2
 
 
 def test_nobody_looks_at_a_pipe():

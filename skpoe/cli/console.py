@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from ..estimators.predicting import watched
+
 _WIDTH = 30
+# what takes less needs no bar
+_SECONDS = 1.0
 
 
 class Console:
@@ -25,6 +31,32 @@ class Console:
         """Say what is going on."""
         if self.shows:
             print(text, file=sys.stderr, flush=True)
+
+    @contextmanager
+    def predicting(self, text: str) -> Iterator[None]:
+        """Say what is going on, and draw a bar of the rows that predictions have done."""
+        self.note(text)
+        if not self.shows:
+            yield
+            return
+        began, last, has_drawn = time.monotonic(), 0, False
+
+        def tell(n_done: int, n_all: int) -> None:
+            nonlocal began, last, has_drawn
+            now = time.monotonic()
+            if n_done < last:  # another prediction
+                began = now
+            last = n_done
+            if has_drawn or now - began > _SECONDS:
+                has_drawn = True
+                _draw(n_done, n_all, "row", now - began)
+
+        try:
+            with watched(tell):
+                yield
+        finally:
+            if has_drawn:
+                print(file=sys.stderr)
 
     def watch(self, estimator: Any) -> None:
         """Draw a bar of the epochs of the next fit, where scikit-learn has callbacks."""
@@ -45,13 +77,18 @@ class _Bar:
     def on_fit_task_end(self, estimator: Any, context: Any) -> bool:
         if context.task_name == "epoch":
             self.n_done += 1
-            n_all = self.n_all or self.n_done
-            left = (time.monotonic() - self.began) / self.n_done * (n_all - self.n_done)
-            filled = _WIDTH * self.n_done // n_all
-            bar = "#" * filled + "." * (_WIDTH - filled)
-            text = f"\r[{bar}] epoch {self.n_done} of {n_all}, {left:.0f} s left "
-            print(text, end="", file=sys.stderr, flush=True)
+            took = time.monotonic() - self.began
+            _draw(self.n_done, self.n_all or self.n_done, "epoch", took)
         return False
 
     def teardown(self, estimator: Any, context: Any) -> None:
         print(file=sys.stderr)
+
+
+def _draw(n_done: int, n_all: int, what: str, seconds: float) -> None:
+    """Draw a bar over the last one; ``seconds`` is what it took so far."""
+    filled = _WIDTH * n_done // n_all
+    left = seconds / n_done * (n_all - n_done)
+    bar = "#" * filled + "." * (_WIDTH - filled)
+    text = f"\r[{bar}] {what} {n_done:,} of {n_all:,}, {left:.0f} s left "
+    print(text, end="", file=sys.stderr, flush=True)

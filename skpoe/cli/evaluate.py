@@ -50,15 +50,15 @@ def _evaluate(arguments: argparse.Namespace, console: Console) -> Result:
     if out:
         refuse_old([out], arguments.force, tables=True)
     data = read_data(arguments, est)
-    console.note(f"Hiding {arguments.hide}")
-    scores = evaluate_imputation(
-        est,
-        data.X,
-        hide=arguments.hide,
-        rate=arguments.rate,
-        coverage=arguments.coverage,
-        random_state=arguments.random_state,
-    )
+    with console.predicting(f"Hiding {arguments.hide}"):
+        scores = evaluate_imputation(
+            est,
+            data.X,
+            hide=arguments.hide,
+            rate=arguments.rate,
+            coverage=arguments.coverage,
+            random_state=arguments.random_state,
+        )
     by_modality = scores.groupby(level="modality", sort=False)
     means = by_modality[["relative_error", "accuracy", "coverage"]].mean()
     means.insert(0, "n_hidden", by_modality["n_hidden"].sum())

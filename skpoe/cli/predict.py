@@ -44,7 +44,8 @@ def _transform(arguments: argparse.Namespace, console: Console) -> Result:
     to_mudata = out and format_of(out) == "h5mu"
     if to_mudata and not isinstance(data, MuDataFile):
         raise ValueError(f"{out}: only data of a h5mu file are written to one.")
-    latents = np.asarray(est.transform(data.X, given=arguments.given))
+    with console.predicting("Inferring latents"):
+        latents = np.asarray(est.transform(data.X, given=arguments.given))
     frame = as_frame(latents, data.labels, list(est.get_feature_names_out()))
     if not out:
         return Result(frame.to_csv().rstrip("\n"), frame.to_dict(orient="split"))
@@ -87,14 +88,14 @@ def _impute(arguments: argparse.Namespace, console: Console) -> Result:
     files = data.files(folder, ["", *ends, *draws])
     refuse_old(files, arguments.force, tables=True, folder=folder)
     X = _with_room(data.X)
-    console.note("Filling in")
-    results = {"": est.predict_missing(X)}
+    with console.predicting("Filling in"):
+        results = {"": est.predict_missing(X)}
     if ends:
-        console.note("Finding intervals")
-        results |= dict(zip(ends, est.predict_interval(X, arguments.interval), strict=True))
+        with console.predicting("Finding intervals"):
+            results |= dict(zip(ends, est.predict_interval(X, arguments.interval), strict=True))
     if draws:
-        console.note(f"Drawing {len(draws)} imputations")
-        results |= dict(zip(draws, est.impute(X, len(draws)), strict=True))
+        with console.predicting(f"Drawing {len(draws)} imputations"):
+            results |= dict(zip(draws, est.impute(X, len(draws)), strict=True))
     return _written(folder, data.contents(folder, results))
 
 
@@ -141,7 +142,8 @@ def _score(arguments: argparse.Namespace, console: Console) -> Result:
     if out:
         refuse_old([out], arguments.force, tables=True)
     data = read_data(arguments, est)
-    scores = est.score_samples(data.X)
+    with console.predicting("Scoring"):
+        scores = est.score_samples(data.X)
     document = {"log_likelihood": float(np.mean(scores)), "n_samples": len(scores)}
     text = f"{document['log_likelihood']:.6g} nats a row ({len(scores)} rows)"
     if out:

@@ -39,8 +39,8 @@ def _report(arguments: argparse.Namespace, console: Console) -> Result:
     est, out = load(arguments.model), arguments.out
     refuse_old([out], arguments.force)
     data = read_data(arguments, est)
-    console.note("Measuring and drawing")
-    est.report(data.X, out, max_rows=arguments.max_rows, random_state=arguments.random_state)
+    with console.predicting("Measuring and drawing"):
+        est.report(data.X, out, max_rows=arguments.max_rows, random_state=arguments.random_state)
     return Result(f"Wrote {out}", {"out": str(out)})
 
 

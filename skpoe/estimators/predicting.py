@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 import torch
@@ -28,6 +30,18 @@ from .writing import New
 
 # numbers that one chunk of a prediction may hold at once in its widest layer
 _CHUNK = 2**20
+# is told how many rows are done, of how many; of this thread alone
+_watcher: ContextVar[Callable[[int, int], None] | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched(tell: Callable[[int, int], None]) -> Iterator[None]:
+    """Tell how many rows predictions have done, of how many, after each chunk."""
+    token = _watcher.set(tell)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
 
 
 class PredictionMixin:
@@ -130,6 +144,8 @@ class PredictionMixin:
                 noise = RowNoise(self._seed, tell_apart(keys, seen) if distinct else keys)
                 part = [tensor.cpu().numpy() for tensor in function(model, batch, noise)]
                 into.write(start, arrays, part)
+                if (tell := _watcher.get()) is not None:
+                    tell(min(start + size, len(source)), len(source))
         return into.arrays
 
     def _model_for(self, dtype: np.dtype) -> tuple[MultimodalVAE, torch.device, torch.dtype]:
