@@ -179,6 +179,26 @@ def test_arrays_are_joined_too():
     assert np.isnan(X["i"][1]).all()
 
 
+class Written:
+    """Stands for a MuData object: HDF5 locks the file that it writes."""
+
+    def write(self, path):
+        import h5py
+
+        with h5py.File(path, "w", locking=True) as file:
+            file["x"] = np.arange(5)
+
+
+def test_files_that_hdf5_writes_are_whole(tmp_path, monkeypatch):
+    import h5py
+
+    monkeypatch.setattr(tables, "_mudata", lambda: None)  # it need not be there
+    write_files({tmp_path / "a.h5mu": Written(), tmp_path / "b.h5mu": Written()})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5mu", "b.h5mu"]
+    with h5py.File(tmp_path / "b.h5mu") as file:
+        np.testing.assert_array_equal(file["x"], np.arange(5))
+
+
 def test_labels_of_several_kinds_are_read_as_text():
     a = pd.DataFrame({"x": [1.0, 2.0]}, index=["1", "2"])
     X, index = joined({"a": a, "b": pd.DataFrame({"y": [3.0, 4.0]}, index=[2, 3])})

@@ -129,7 +129,7 @@ def _show_warning(message: Any, category: Any, *where: Any) -> None:
 def _told(error: BaseException) -> str:
     """Say an error in one line."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
     return " ".join(str(text).split()) or type(error).__name__
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -239,8 +241,11 @@ def write_files(files: Mapping[Path, Any]) -> None:
 def _write(path: str, content: Any) -> None:
     kind = format_of(path)
     if kind == "h5mu":
-        with _quiet():
-            content.write(path)
+        # HDF5 wants a lock of its own on what it writes, and this path has one
+        beside = tempfile.TemporaryDirectory(dir=os.path.dirname(path), prefix=".skpoe-")
+        with beside as folder, _quiet():
+            content.write(whole := os.path.join(folder, "whole.h5mu"))
+            shutil.copyfile(whole, path)
     elif kind == "parquet":
         content.to_parquet(path, engine="pyarrow")
     elif kind == "npz":
