@@ -15,9 +15,9 @@ written to files as they are made. It takes about half a minute on one core.
 import tempfile
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from skpoe import Modalities, PoEVAE
 
@@ -78,12 +78,11 @@ print(f"{explained:.0%} of the variance of what was missing is explained")
 # Latent variables are colored by group; proteins that were missing stand against the truth.
 
 few = rng.permutation(n_rows)[:2000]
-figure = Figure(figsize=(9, 4), layout="constrained")
-left, right = figure.subplots(1, 2)
+_, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 left.scatter(*Z[few, :2].T, c=groups[few], s=4, cmap="tab10")
 left.set(title="Latent variables", xlabel="z 0", ylabel="z 1")
 right.scatter(truth[:500].ravel(), guess[:500].ravel(), s=2)
 right.axline((0, 0), slope=1, color="black", linewidth=1)
 right.set(title="Filled in", xlabel="truth", ylabel="prediction")
-figure.savefig("out_of_core.png")
 folder.cleanup()
+plt.show()
