@@ -45,7 +45,7 @@ class Table:
     def __init__(self, x: Tensor, shown: Tensor, group: Tensor, weights: Tensor) -> None:
         self.x, self.shown, self.group, self.weights = x, shown, group, weights
         self.blocks = torch.bincount(group, minlength=shown.shape[1]).tolist()
-        code = (shown * hash_weights(shown.shape[1], device=x.device)).sum(-1)
+        code = (shown * hash_weights(shown.shape[1], 0, x.device)).sum(-1)
         distinct, which = torch.unique(code, return_inverse=True)
         # rows with the same pattern side by side: a chunk has few of them
         order = which.argsort(stable=True) if len(distinct) < len(x) else torch.arange(len(x))
@@ -142,7 +142,7 @@ class _Inference:
 
     def __init__(self, model: FactorAnalysis, table: Table, rows: Tensor) -> None:
         shown = table.shown[rows]
-        code = (shown * hash_weights(shown.shape[1], device=shown.device)).sum(-1)
+        code = (shown * hash_weights(shown.shape[1], 0, shown.device)).sum(-1)
         distinct, self.which = torch.unique(code, return_inverse=True)
         first = torch.empty_like(distinct)
         first[self.which] = torch.arange(len(rows), device=rows.device)

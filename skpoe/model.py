@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .data.batch import Batch
+from .device import kept
 from .factor_analysis import FactorAnalysis
 from .likelihoods import Likelihood
 from .nn import LinearPlus
@@ -187,7 +188,7 @@ class MultimodalVAE(nn.Module):
             Standardised values.
         scored : bool Tensor of shape (S, M), default=None
             Which modalities the draws of a subset must explain; only those are decoded. All when
-            None.
+            None. On the CPU: which networks run is decided there.
 
         Returns
         -------
@@ -206,7 +207,7 @@ class MultimodalVAE(nn.Module):
         for m in range(len(self.likelihoods)):
             draws, where = z, None
             if asked is not None and not all(asked[m]):
-                where = torch.tensor([s for s, yes in enumerate(asked[m]) if yes]).to(z.device)
+                where = _places(tuple(asked[m]), z.device)
                 draws = z.index_select(1, where)
             term = self.term(draws, batch, m)
             if where is not None:
@@ -241,3 +242,12 @@ class MultimodalVAE(nn.Module):
     def mean(self, z: Tensor, modality: int) -> Tensor:
         """Mean of modality m given z (..., N, D), in the data's units: (..., N, W_m)."""
         return self.likelihoods[modality].mean(self.decode(z, modality))
+
+
+@kept
+def _places(marked: Sequence[bool], device: torch.device) -> Tensor:
+    """Say where True stands: int64."""
+    # made there, not sent
+    return torch.stack(
+        [torch.full((), place, device=device) for place, yes in enumerate(marked) if yes]
+    )

@@ -71,8 +71,11 @@ class AdamW:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self, rate: float) -> None:
-        """Move the parameters that have a gradient, at a learning rate."""
+    def step(self, rate: float | Tensor, skip: Tensor | None = None) -> None:
+        """Move the parameters that have a gradient, at a learning rate.
+
+        Nothing is moved where ``skip``, a float32 tensor (), is 1: a GPU is not asked.
+        """
         first = 0
         for group in self.groups:
             last = first + len(group.parameters)
@@ -98,6 +101,7 @@ class AdamW:
                 beta1=self.betas[0],
                 beta2=self.betas[1],
                 lr=rate * group.share,
+                found_inf=skip,
                 weight_decay=group.weight_decay,
                 eps=self.eps,
             )

@@ -14,10 +14,12 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+
+from .device import kept
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _ROUNDS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
@@ -73,12 +75,12 @@ def lend_global_generator(seed: int) -> Iterator[None]:
 
 
 def _keep_small(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Keep what was made of a small n: steps ask for the same again and again."""
-    kept = functools.lru_cache(maxsize=1024)(make)
+    """Keep what was made of a small n."""
+    cached = kept(make)
 
     @functools.wraps(make)
-    def give(n: int, *args: Any, **options: Any) -> Tensor:
-        return (kept if n <= _KEPT else make)(n, *args, **options)
+    def give(n: int, *args: Any) -> Tensor:
+        return (cached if n <= _KEPT else make)(n, *args)
 
     return give
 
@@ -158,16 +160,19 @@ class RowNoise:
 
     def __init__(self, seed: int, keys: Tensor) -> None:
         self._start = keys ^ _signed(_mix_int((seed + 1) * _GOLDEN))
-        self._purpose = 0
+        self._purpose: int | Tensor = 0
 
     def __getitem__(self, rows: Tensor | slice) -> RowNoise:
         """Keep the streams of some rows."""
         return self._derive(self._start[rows], self._purpose)
 
-    def fold(self, label: int | str) -> RowNoise:
-        """Return new streams, independent of these, named by a step number or a purpose."""
-        number = zlib.crc32(label.encode()) | 1 << 40 if isinstance(label, str) else label
-        return self._derive(self._start, _mix_int(self._purpose ^ ((number + 1) * _GOLDEN)))
+    def fold(self, label: int | str | Tensor) -> RowNoise:
+        """Return new streams, independent of these, named by a step number or a purpose.
+
+        A number may be an int64 tensor, (), where Python does not know it.
+        """
+        number = _number_of(label) if isinstance(label, str) else label
+        return self._derive(self._start, _fold(self._purpose, number))
 
     def apart(self, n: int) -> RowNoise:
         """Return n independent streams for each row, n * N of them."""
@@ -175,14 +180,15 @@ class RowNoise:
         return self._derive(_mix(number ^ self._start).flatten(), self._purpose)
 
     @staticmethod
-    def _derive(start: Tensor, purpose: int) -> RowNoise:
+    def _derive(start: Tensor, purpose: int | Tensor) -> RowNoise:
         derived = RowNoise.__new__(RowNoise)
         derived._start, derived._purpose = start, purpose
         return derived
 
     def _integers(self, lead: tuple[int, ...], event: int) -> Tensor:
         count = _count(math.prod(lead) * event, self._start.device)
-        start = self._start + _signed(self._purpose)
+        purpose = self._purpose
+        start = self._start + (_signed(purpose) if isinstance(purpose, int) else purpose)
         return _mix(count.view(*lead, 1, event) + start[:, None])
 
     def uniform(self, *lead: int, event: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -199,5 +205,25 @@ class RowNoise:
         radius = ((pairs >> 32) & 0xFFFFFFFF).to(dtype).add_(0.5).mul_(2.0**-32)
         radius = radius.log_().mul_(-2.0).clamp_(min=0.0).sqrt_()
         angle = (pairs & 0xFFFFFFFF).to(dtype).mul_(2.0 * math.pi * 2.0**-32)
-        both = torch.view_as_real(torch.polar(radius, angle))
+        if torch.compiler.is_compiling():  # it knows no complex numbers
+            both = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=-1)
+        else:
+            both = torch.view_as_real(torch.polar(radius, angle))
         return both.flatten(-2)[..., :event]
+
+
+@torch.compiler.assume_constant_result
+def _number_of(label: str) -> int:
+    return zlib.crc32(label.encode()) | 1 << 40
+
+
+def _fold(purpose: int | Tensor, number: int | Tensor) -> int | Tensor:
+    """Make a purpose of another one and a number: the same one, whether in Python or in torch."""
+    if isinstance(purpose, int) and isinstance(number, int):
+        return _mix_int(purpose ^ ((number + 1) * _GOLDEN))
+    if isinstance(number, int):
+        step: int | Tensor = _signed((number + 1) * _GOLDEN)
+    else:
+        step = (number + 1) * _signed(_GOLDEN)
+    own = _signed(purpose) if isinstance(purpose, int) else purpose
+    return _mix(cast("Tensor", own ^ step))

@@ -14,8 +14,8 @@ from .model import MultimodalVAE
 from .objectives import Objective
 from .random import RowNoise
 
-# validation rows that are scored at a time
-_WATCHED = 256
+# validation rows that are scored at a time, where they stay in a cache and where not
+_WATCHED, _WATCHED_ON_GPU = 256, 4096
 
 
 @dataclass
@@ -112,7 +112,8 @@ class Keeper:
     @torch.no_grad()
     def _score(self, rows: Rows) -> float:
         total = torch.zeros((), dtype=torch.float64, device=rows.weights.device)
-        for numbers in rows.deal(_WATCHED * self.team.size):
+        n_rows = _WATCHED_ON_GPU if total.device.type == "cuda" else _WATCHED
+        for numbers in rows.deal(n_rows * self.team.size):
             if not len(mine := self.team.share(numbers)):
                 continue
             batch, keys, weights = rows[mine]

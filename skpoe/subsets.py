@@ -6,15 +6,16 @@ import itertools
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from .device import can_ask, kept
 from .random import RowNoise, hash_weights
 
 # a powerset of more modalities is sampled
 MOST_ENUMERATED = 12
 
 
-class Subsets:
+class Subsets(nn.Module):
     """A weighted list of subsets of M modalities.
 
     One rule serves missing data everywhere: intersect each subset with what the row shows, drop
@@ -38,10 +39,15 @@ class Subsets:
     [[1, 1], [1, 0], [0, 1]]
     """
 
+    members: Tensor
+    weights: Tensor
+
     def __init__(self, members: Tensor, weights: Tensor | None = None, n_sampled: int = 0) -> None:
-        self.members = members.bool()
+        super().__init__()
         equal = torch.ones(len(members))
-        self.weights = (equal if weights is None else weights).double()
+        self.register_buffer("members", members.bool(), persistent=False)
+        weights = (equal if weights is None else weights).double()
+        self.register_buffer("weights", weights, persistent=False)
         self.n_sampled = n_sampled
 
     def __len__(self) -> int:
@@ -107,14 +113,31 @@ class Subsets:
             )
             membership = sample_uniformly(observed, uniform)
             return membership, equal_log_weights(membership)
-        members = self.members.to(observed.device)
+        members = self.members
         membership = members[:, None] & observed
         if len(members) == 1:
             return membership, equal_log_weights(membership)
         kept = membership.any(-1) | ~members.any(-1)[:, None]
-        weights = self.weights.to(observed.device)[:, None] * kept
+        weights = self.weights.double()[:, None] * kept
         weights[0] += weights.sum(0) == 0
         return membership, (weights / weights.sum(0)).log()
+
+
+@kept
+def all_and_each(n_modalities: int, device: torch.device | None = None) -> Tensor:
+    """Members of all modalities together, then of each of them alone: bool (1 + M, M)."""
+    each = torch.eye(n_modalities, dtype=torch.bool, device=device)
+    return torch.cat([torch.ones_like(each[:1]), each])
+
+
+def held_anywhere(membership: Tensor) -> Tensor:
+    """Say which modalities each subset holds in any row, (S, N, M) to bool (S, M) on the CPU.
+
+    All, where that cannot be asked.
+    """
+    if can_ask(membership):
+        return membership.any(1)
+    return torch.ones(membership.shape[::2], dtype=torch.bool)
 
 
 def equal_log_weights(membership: Tensor) -> Tensor:
@@ -132,7 +155,7 @@ def codes(membership: Tensor) -> Tensor:
     if n_modalities <= 62:
         weights = 2 ** torch.arange(n_modalities, device=membership.device)
     else:
-        weights = hash_weights(n_modalities, device=membership.device)
+        weights = hash_weights(n_modalities, 0, membership.device)
     return (membership * weights).sum(-1)
 
 

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .data.batch import Batch
-from .data.rows import Rows
-from .distributed import Team, gather
+from .data.rows import Picked, Rows
+from .distributed import gather
 from .model import MultimodalVAE
 from .nn.networks import Networks
 from .objectives import Objective
 from .optimizer import AdamW, Group, Moments
 from .random import RowNoise, derive_seed
+from .stepping import Spoilt, Stepper
 from .stopping import Best, Keeper
 
 _AUTO_VISITS = 200_000
 _AUTO_FEWEST_EPOCHS, _AUTO_MOST_EPOCHS = 20, 200
 _AUTO_SMALL = 2000
-_CLIP = 10.0
 _WARM = 0.1
 # of the learning rate, for what started at a factor analysis: networks, and noise, which has far
 # to go where a feature is nearly constant
@@ -56,6 +57,8 @@ class Plan:
     seed : int
     verbose : int
         Print a line every so many epochs; 0 is silent.
+    compile : bool
+        Whether torch compiles the objective.
     n_steps : int
         Where the model starts at a factor analysis: what "auto" comes to, of at most 128 rows
         each; 0 where it does not.
@@ -71,6 +74,7 @@ class Plan:
     tol: float = 1e-4
     seed: int = 0
     verbose: int = 0
+    compile: bool = False
     n_steps: int = 0
 
     def n_epochs(self, n_rows: int) -> int:
@@ -200,6 +204,9 @@ def train(
         team=team,
     )
     run.best = keeper.best
+    stepper = Stepper(
+        model, objective, data, optimizer, seed=plan.seed, team=team, compiled=plan.compile
+    )
     last = run.began[0] + n_epochs
     try:
         for epoch in range(len(run.history) + 1, last + 1):
@@ -207,7 +214,7 @@ def train(
                 break
             began = time.perf_counter()
             try:
-                record = _visit(model, objective, data, plan, names, run, optimizer, epoch, team)
+                record = _visit(stepper, plan, names, run, epoch)
             except FloatingPointError as error:
                 if not keeper.has_gained:
                     raise
@@ -235,49 +242,36 @@ def train(
     return run
 
 
-def _visit(
-    model: MultimodalVAE,
-    objective: Objective,
-    data: Rows,
-    plan: Plan,
-    names: Sequence[str],
-    run: Run,
-    optimizer: AdamW,
-    epoch: int,
-    team: Team,
-) -> Record:
+def _visit(stepper: Stepper, plan: Plan, names: Sequence[str], run: Run, epoch: int) -> Record:
     """Train for an epoch, and say how it went."""
+    model, data, team = stepper.model, stepper.data, stepper.team
     model.train()
     n_batch = plan.n_batch(len(data))
     n_steps = plan.n_epochs(len(data)) * -(-len(data) // n_batch)
     kl_weight = min(1.0, epoch / plan.kl_warmup) if plan.kl_warmup else 1.0
-    total = torch.zeros((), dtype=torch.float64, device=data.weights.device)
-    steepest = 0.0
-    shuffle = torch.Generator().manual_seed(derive_seed(plan.seed, epoch))
-    for rows, batch, keys, weights in data.visit(n_batch, shuffle, team.share):
-        rate = plan.rate((run.step - run.began[1]) / n_steps)
+    began = run.step
+
+    def visit() -> Iterator[tuple[Tensor, Picked]]:
+        shuffle = torch.Generator().manual_seed(derive_seed(plan.seed, epoch))
+        return data.visit(n_batch, shuffle, team.share)
+
+    try:
+        for rows, picked in visit():
+            rate = plan.rate((run.step - run.began[1]) / n_steps)
+            stepper.take(picked, rows, run.step, rate, kl_weight)
+            run.step += 1
+        total, steepest = stepper.finish()
+    except Spoilt as spoilt:
+        if (culprit := spoilt.picked) is None:  # a GPU was not asked until the end
+            run.step = began + stepper.n_good
+            culprit = next(itertools.islice(visit(), stepper.n_good, None))[1]
+        batch, keys, _ = data.open(culprit)
         noise = RowNoise(plan.seed, keys).fold(run.step)
-        weighted = (weights * objective(model, batch, noise, kl_weight)).sum()
-        loss = -weighted / data.total_weight(rows)
-        optimizer.zero_grad()
-        loss.backward()
-        team.add_gradients(optimizer.parameters, loss.detach())
-        gradients = [p.grad for p in optimizer.parameters if p.grad is not None]
-        norm = nn.utils.get_total_norm(gradients, foreach=True)
-        steep, both = torch.stack([norm, norm + loss.detach()]).tolist()
-        if not math.isfinite(both):
-            raise FloatingPointError(_diverged(model, batch, noise, epoch, rate, names))
-        if steep > _CLIP:
-            nn.utils.clip_grads_with_norm_(optimizer.parameters, _CLIP, norm, foreach=True)
-        optimizer.step(rate)
-        run.step += 1
-        total += weighted.detach()
-        steepest = max(steepest, steep)
+        raise FloatingPointError(_diverged(model, batch, noise, epoch, rate, names)) from None
     model.eval()
-    team.add([total])
     return {
         "epoch": epoch,
-        "loss": -total.item() / data.total_weight().item(),
+        "loss": -total / data.total_weight().item(),
         "kl_weight": kl_weight,
         "learning_rate": rate,
         "gradient_norm": steepest,

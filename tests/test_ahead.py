@@ -128,7 +128,8 @@ def test_visits_give_the_values_of_the_rows(small_buffers, index):
     rows = Rows(table, weights, index)
     seen = []
     same = streamed()[1]
-    for numbers, batch, keys, weight in rows.visit(32, seeded(), lambda rows: rows[1::2]):
+    for numbers, picked in rows.visit(32, seeded(), lambda rows: rows[1::2]):
+        batch, keys, weight = rows.open(picked)
         where = numbers[1::2] if index is None else index[numbers[1::2]]
         np.testing.assert_array_equal(batch.values[0], values[where])
         assert torch.equal(weight, weights[where])

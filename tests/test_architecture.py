@@ -9,13 +9,13 @@ import skpoe
 
 PACKAGE = Path(skpoe.__file__).parent
 FLOORS = [
-    ["distributions", "random", "subsets", "threads", "nn", "_compat"],
+    ["device", "distributions", "random", "subsets", "threads", "nn", "_compat"],
     ["data", "likelihoods", "posteriors", "priors"],
     ["factor_analysis", "private"],
     ["strategies"],
     ["model"],
     ["objectives", "metrics"],
-    ["training", "optimizer", "stopping", "drawing", "distributed"],
+    ["training", "stepping", "recording", "optimizer", "stopping", "drawing", "distributed"],
     ["acquisition", "io"],
     ["estimators", "preprocessing", "datasets", "model_selection", "evaluation", "inspection"],
     ["scorers", "imputation", "annotation"],

@@ -113,12 +113,30 @@ class Batch:
         return Batch([value * mask for value, mask in zip(self.values, masks, strict=True)], masks)
 
     def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> Batch:
-        """Move to a device, and the values to a dtype."""
+        """Move to a device, and the values to a dtype.
+
+        Python does not wait for what goes to a GPU.
+        """
+        if device is not None and device.type == "cuda" and self.observed.device.type == "cpu":
+            moved = [t.pin_memory().to(device, non_blocking=True) for t in self.tensors()]
+            n_modalities = len(self.values)
+            values, masks = moved[:n_modalities], moved[n_modalities:-1]
+            values = [value.to(dtype or value.dtype) for value in values]
+            return self._like(values, masks, moved[-1])
         return self._like(
             [value.to(device=device, dtype=dtype) for value in self.values],
             [mask.to(device=device) for mask in self.masks],
             self.observed.to(device=device),
         )
+
+    def tensors(self) -> list[Tensor]:
+        """Give values, masks and ``observed``."""
+        return [*self.values, *self.masks, self.observed]
+
+    def clone(self) -> Batch:
+        """Copy all tensors."""
+        values, masks = ([tensor.clone() for tensor in part] for part in (self.values, self.masks))
+        return self._like(values, masks, self.observed.clone())
 
     def _like(self, values: list[Tensor], masks: list[Tensor], observed: Tensor) -> Batch:
         """Make a batch of the same modalities without looking at the masks again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -111,6 +112,48 @@ class Streamed:
 
 
 @dataclass(frozen=True)
+class Picked:
+    """Some rows on their way to a step: their numbers where all rows are held, else the rows.
+
+    Parameters
+    ----------
+    rows : int64 Tensor of shape (n,), default=None
+    batch : Batch, default=None
+    keys, weights : Tensor of shape (n,), default=None
+    """
+
+    rows: Tensor | None = None
+    batch: Batch | None = None
+    keys: Tensor | None = None
+    weights: Tensor | None = None
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """Equal for those whose tensors have the same shapes, and that are computed with alike."""
+        whole = () if self.batch is None else tuple(self.batch.complete)
+        return (whole, *(tensor.shape for tensor in self._tensors()))
+
+    def clone(self) -> Picked:
+        """Copy all tensors."""
+        batch = None if self.batch is None else self.batch.clone()
+        rows, keys, weights = (
+            None if tensor is None else tensor.clone()
+            for tensor in (self.rows, self.keys, self.weights)
+        )
+        return Picked(rows, batch, keys, weights)
+
+    def copy_(self, other: Picked) -> None:
+        """Take over the numbers of another of the same kind."""
+        for own, new in zip(self._tensors(), other._tensors(), strict=True):
+            own.copy_(new)
+
+    def _tensors(self) -> list[Tensor]:
+        of_batch = [] if self.batch is None else self.batch.tensors()
+        own = (self.rows, self.keys, self.weights)
+        return [*of_batch, *(tensor for tensor in own if tensor is not None)]
+
+
+@dataclass(frozen=True)
 class Rows:
     """Rows to learn from or to validate on.
 
@@ -142,7 +185,8 @@ class Rows:
 
     def take(self, rows: Tensor) -> Rows:
         """Keep some rows; nothing is copied."""
-        return Rows(self.table, self.weights, rows if self.index is None else self.index[rows])
+        where = rows.to(self.weights.device)
+        return Rows(self.table, self.weights, where if self.index is None else self.index[where])
 
     def keys(self) -> Tensor:
         """Hash the observed values of each row: int64 (N,)."""
@@ -164,7 +208,7 @@ class Rows:
 
     def visit(
         self, size: int, generator: torch.Generator, share: Callable[[Tensor], Tensor]
-    ) -> Iterator[tuple[Tensor, Batch, Tensor, Tensor]]:
+    ) -> Iterator[tuple[Tensor, Picked]]:
         """Visit all rows in random order, in batches of nearly equal size.
 
         Rows on disk come block by block: see :class:`Blocks`.
@@ -173,15 +217,17 @@ class Rows:
         ------
         rows : Tensor
             The numbers of the rows of a batch.
-        batch : Batch
-            Of a share of them.
-        keys, weights : Tensor of shape (n,)
-            Of that share.
+        picked : Picked
+            A share of them, for :meth:`open`.
         """
         table = self.table
-        if not isinstance(table, Streamed) or table.blocks is None:
+        if not isinstance(table, Streamed):
             for rows in self.deal(size, generator):
-                yield rows, *self[share(rows)]
+                yield rows, Picked(share(rows))
+            return
+        if table.blocks is None:
+            for rows in self.deal(size, generator):
+                yield rows, Picked(None, *self[share(rows)])
             return
         index = torch.arange(len(self)) if self.index is None else self.index.cpu()
         groups = table.blocks.deal(torch.from_numpy(table.at)[index], size, generator)
@@ -189,7 +235,13 @@ class Rows:
         batches = (rows for group in groups for rows in group)
         for rows, (batch, keys) in zip(batches, table.visit(wanted), strict=True):
             where = index[share(rows)].to(self.weights.device)
-            yield rows.to(self.weights.device), batch, keys, self.weights[where]
+            yield rows.to(self.weights.device), Picked(None, batch, keys, self.weights[where])
+
+    def open(self, picked: Picked) -> tuple[Batch, Tensor, Tensor]:
+        """Batch, keys (n,) and weights (n,) of rows that a visit came to."""
+        if picked.rows is not None:
+            return self[picked.rows]
+        return cast("tuple[Batch, Tensor, Tensor]", (picked.batch, picked.keys, picked.weights))
 
     def deal(self, size: int, generator: torch.Generator | None = None) -> Sequence[Tensor]:
         """Deal out the numbers of all rows in batches of nearly equal size.

@@ -25,6 +25,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..device import kept
+
 # from this order on, so many terms of the expansion give 12 digits for every kappa
 _LOWEST_ORDER = 20
 _N_TERMS = 10
@@ -247,7 +249,7 @@ class Ladder:
         w = 0.5 * dim - 1.0 + n_steps
         s = (x * x + w * w).sqrt()
         p, by_s2, f_by_x2 = w / s, 1.0 / (x * x + w * w), 1.0 / (s + w)
-        rows = torch.tensor(coefficients, dtype=x.dtype, device=x.device)
+        rows = _on(x.device, coefficients)
         rows = rows.view(*rows.shape, *[1] * x.ndim)
         sums = rows[-1]
         for row in rows[:-1].flip(0):
@@ -342,6 +344,12 @@ class _Known(torch.autograd.Function):
         if torch.is_grad_enabled():  # someone will differentiate this too
             slope = ctx.derivative(kappa, ctx.dim)
         return (grad * slope).to(kappa.dtype), None, None, None, None
+
+
+@kept
+def _on(device: torch.device, coefficients: tuple[tuple[float, ...], ...]) -> Tensor:
+    """Send numbers to a device, once."""
+    return torch.tensor(coefficients, dtype=torch.float64, device=device)
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..device import holds
+
 _MAX_ROUNDS = 10
 
 
@@ -61,7 +63,7 @@ def gamma_sample(
             draw, done = torch.where(done, draw, proposal), done | accepted
             if number == 0:
                 boost = torch.where(small, uniforms[1].log() / alpha, 0.0).exp()
-            if bool(done.all()):
+            if holds(done.all(), otherwise=False):
                 break
     return _Path.apply(alpha, (draw * boost).clamp(min=1e-300))
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..device import kept
 from .bessel import mean_shortfall
 
 # what lies this many nats below the start of an integrand is left out
@@ -328,8 +329,13 @@ def _gauss(n: int) -> tuple[list[float], list[float]]:
 
 def legendre(n: int, like: Tensor) -> tuple[Tensor, Tensor]:
     """Return n nodes and n weights on (0, 1), with the dtype and on the device of a tensor."""
-    nodes, weights = _gauss(n)
-    return like.new_tensor(nodes), like.new_tensor(weights)
+    return _nodes_on(n, like.device, like.dtype)
+
+
+@kept
+def _nodes_on(n: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    nodes, weights = (torch.tensor(part, dtype=dtype, device=device) for part in _gauss(n))
+    return nodes, weights
 
 
 def over(values: Tensor, like: Tensor) -> Tensor:

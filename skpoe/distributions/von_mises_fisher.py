@@ -16,6 +16,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.kl import register_kl
 from torch.distributions.utils import lazy_property
 
+from ..device import can_ask
 from .bessel import Ladder, kl_to_uniform, mean_ratio
 from .hyperspherical_uniform import (
     HypersphericalUniform,
@@ -31,6 +32,8 @@ _Size = torch.Size | Sequence[int]
 
 # at most .35 of the proposals are refused: 40 of them all are with a probability below 1e-18
 _MAX_ROUNDS = 10
+# where it is not asked whether any is left: all 20 are refused with a probability below 1e-9
+_UNASKED_ROUNDS = 5
 _PROPOSALS = 4
 # concentrations that differ by less, relatively, are compared by the curvature
 _CLOSE = 1e-5
@@ -73,12 +76,17 @@ def vmf_sample(
     with torch.no_grad():
         kappa = torch.linalg.vector_norm(eta.double(), dim=-1).expand(normals.shape[:-1])
         q, done = first_accepted(kappa, dim, uniform_source(0))
-        for number in range(1, max_rounds):
+        asks = can_ask(done)
+        for number in range(1, max_rounds if asks else min(max_rounds, _UNASKED_ROUNDS)):
+            if not asks:
+                new, accepted = first_accepted(kappa, dim, uniform_source(number))
+                q, done = torch.where(done, q, new), done | accepted
+                continue
             if bool(done.all()):
                 break
             left = ~done
-            new = first_accepted(kappa[left], dim, uniform_source(number)[:, :, left])
-            q[left], done[left] = new
+            new, accepted = first_accepted(kappa[left], dim, uniform_source(number)[:, :, left])
+            q[left], done[left] = new, accepted
     return NaturalPath.apply(eta, q, normals)
 
 

@@ -14,13 +14,14 @@ from torch import Tensor
 
 from ..data.layout import Layout
 from ..data.source import Source
+from ..device import find_device
 from ..distributed import Team
 from ..io import Decoder, Encoder, FileFormatError, digest_of, members, read, write
 from ..io.layouts import encode_layout
 from ..io.values import copied
 from ..stopping import Best
 from .saving import UNSAVED, check_alike, check_packed, pack, refusing, unpack
-from .state import State, find_device
+from .state import State
 
 # what may be another when a fit goes on: nothing that is learned depends on it
 _INDIFFERENT = {*UNSAVED, "device", "imputation", "n_importance_samples", "n_threads", "verbose"}

@@ -199,7 +199,7 @@ def find_subsets(est: Any, objective: Objective, n_modalities: int) -> Subsets:
     """Read ``subsets``; "auto" is what strategy and objective call for."""
     choice, is_mixture = est.subsets, _is_mixture(est)
     if isinstance(choice, Subsets):
-        return choice
+        return copy.deepcopy(choice)  # it goes where the model goes
     if isinstance(choice, str) and choice not in SUBSETS:
         raise ValueError(
             f"subsets must be one of {list(SUBSETS)}, a number, a 0/1 matrix (subsets, "

@@ -19,6 +19,7 @@ from ..data.batch import Batch
 from ..data.layout import Layout
 from ..data.rows import Held, Rows
 from ..data.source import Source
+from ..device import find_device
 from ..factor_analysis import FactorAnalysis, Table
 from ..likelihoods import Gaussian
 from ..model import MultimodalVAE
@@ -36,7 +37,6 @@ from .parameters import SharedParameters
 from .reading import read_rows
 from .saving import check_arrays
 from .starting import hold_out, most_latent, powers_up_to, shrinkages_of
-from .state import find_device
 
 _SHARED = (
     "latent_dim",

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 
 from ..data.layout import Layout
 from ..data.source import Source
+from ..device import find_device
 from ..distributed import Team
 from ..likelihoods import Likelihood
 from ..model import MultimodalVAE
@@ -30,7 +31,7 @@ from .likelihood_choice import make_likelihoods
 from .pieces import Pieces
 from .reading import hold, n_distinct, read_rows
 from .starting import LinearStart, choose_latent_dim, deal, is_linear, weights_of
-from .state import State, cast, find_device
+from .state import State, cast
 
 # below so many rows, those held out for validation are worth more in training
 _AUTO_EARLY_STOPPING = 2000
@@ -189,7 +190,7 @@ class Fitting:
             "likelihood": [
                 likelihood.describe(layout.labels(m)) for m, likelihood in enumerate(likelihoods)
             ],
-            "dtype": "float64" if self._is_double(source) else "float32",
+            "dtype": self._dtype(source),
         }
         return model, objective
 
@@ -206,7 +207,7 @@ class Fitting:
             )
         for module in (model, objective):
             module.to(device=find_device(estimator.device))
-        cast(model, torch.float64 if self._is_double(source) else torch.float32)
+        cast(model, torch.float64 if self._dtype(source) == "float64" else torch.float32)
         return model, objective
 
     def _start(
@@ -236,9 +237,11 @@ class Fitting:
         self.auto |= {"shrinkage": start.shrinkage, "trust": start.trust}
         return start
 
-    def _is_double(self, source: Source) -> bool:
+    def _dtype(self, source: Source) -> str:
+        if self.estimator.dtype != "auto":
+            return str(self.estimator.dtype)
         small = source.dtype == np.float64 and len(source) < _AUTO_DOUBLE
-        return small if self.estimator.dtype == "auto" else self.estimator.dtype == "float64"
+        return "float64" if small else "float32"
 
     def _split(self, n_rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Deal out row numbers: those to learn from, and to validate on if that is wanted."""
@@ -264,6 +267,7 @@ class Fitting:
             tol=estimator.tol,
             seed=seed,
             verbose=int(estimator.verbose),
+            compile=estimator.compile,
             n_steps=estimator._auto_steps[n_rows >= _AUTO_MORE_STEPS] if started else 0,
         )
         self.auto |= {

@@ -51,6 +51,7 @@ class SharedParameters:
     checkpoint_every: int = 1
     resume: bool = False
     dtype: str = "auto"
+    compile: bool = False
     device: Any = None
     n_threads: int | None = None
     verbose: int = 0
@@ -92,7 +93,8 @@ class SharedParameters:
         "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
         "resume": ["boolean"],
         "max_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
-        "dtype": [StrOptions({"auto", "float32", "float64"})],
+        "dtype": [StrOptions({"auto", "float32", "float64", "bfloat16"})],
+        "compile": ["boolean"],
         "device": [str, None, torch.device],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "verbose": ["verbose"],

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..likelihoods import Likelihood
 from ..model import MultimodalVAE
-from ..nn import ARCHITECTURES, LinearPlus, Shared, mlp
+from ..nn import ARCHITECTURES, InBfloat16, LinearPlus, Shared, mlp
 from ..nn.networks import Networks, SeparateNetworks, SharedNetwork
 from ..objectives import IWAE, Objective
 from ..posteriors import DiagonalGaussian, Family, FullGaussian
@@ -297,7 +297,8 @@ class Pieces:
                 size > 0 for size in sizes
             ):
                 raise ValueError(f"hidden_layer_sizes must be positive integers; got {sizes}.")
-            return mlp(n_in, n_out, [*map(int, sizes)], estimator.activation, self.generator)
+            made = mlp(n_in, n_out, [*map(int, sizes)], estimator.activation, self.generator)
+            return self._in_precision(made)
         if not callable(factory) or isinstance(factory, nn.Module):
             raise TypeError(
                 f"The {what} must be a factory, a callable (n_in, n_out) -> nn.Module, so that "
@@ -323,7 +324,10 @@ class Pieces:
             raise ValueError(
                 f"The {what} must map (N, {n_in}) to (N, {n_out}); for N = 2 it gave {shape}."
             )
-        return network
+        return self._in_precision(network)
+
+    def _in_precision(self, network: nn.Module) -> nn.Module:
+        return InBfloat16(network) if self._estimator.dtype == "bfloat16" else network
 
 
 def _refuse_other_words(what: str, factory: Callable[[int, int], nn.Module]) -> None:

@@ -30,6 +30,8 @@ from .writing import New
 
 # numbers that one chunk of a prediction may hold at once in its widest layer
 _CHUNK = 2**20
+# a GPU takes so many times as many, or it waits for Python
+_ON_GPU = 64
 # is told how many rows are done, of how many; of this thread alone
 _watcher: ContextVar[Callable[[int, int], None] | None] = ContextVar("watcher", default=None)
 
@@ -126,13 +128,14 @@ class PredictionMixin:
         rows posteriors are held for each row; ``into`` takes the results, in the place of arrays
         that are new.
         """
-        model, _, _ = self._model_for(source.dtype)
+        model, device, _ = self._model_for(source.dtype)
         widths = (likelihood.width for likelihood in model.likelihoods)
         widest = max(*widths, *self.hidden_layer_sizes, self.latent_dim_)
         n_subsets, family = len(model.subsets), model.strategy.family
         each = family.n_held(self.latent_dim_) * n_subsets * n_read
         judged = n_draws * min(n_subsets, MOST_COMPONENTS) * self.latent_dim_ if n_draws > 1 else 0
-        size = max(1, _CHUNK // max(widest * n_draws, each, judged))
+        chunk = _CHUNK * _ON_GPU if device.type == "cuda" else _CHUNK
+        size = max(1, chunk // max(widest * n_draws, each, judged))
         into = New(len(source), source.dtype) if into is None else into
         seen: Counter[int] = Counter()
         with torch.no_grad(), limit_threads(self.n_threads):

@@ -93,12 +93,19 @@ def check_support(
 
 
 def hold(source: Source, weight: torch.Tensor, model: MultimodalVAE) -> Rows:
-    """Hold the rows in memory, standardised, unless they take much more there than now."""
+    """Hold the rows where the model is, standardised, unless they take much more room than now."""
     here = next(model.parameters())
     n_bytes = len(source) * sum(source.widths) * here.element_size()
-    fits = n_bytes <= (_HELD_FROM_ELSEWHERE if source.is_elsewhere else _HELD)
+    fits = n_bytes <= _room(source, here.device)
     table = Held.read(source, model.read) if fits else Streamed(source, model.read)
     return Rows(table, weight.to(device=here.device, dtype=here.dtype))
+
+
+def _room(source: Source, device: torch.device) -> int:
+    """Bytes that a copy of the data may take on a device."""
+    if device.type == "cuda":  # it has nothing else to hold but the model
+        return torch.cuda.mem_get_info(device)[0] // 2
+    return _HELD_FROM_ELSEWHERE if source.is_elsewhere else _HELD
 
 
 def n_distinct(source: Source) -> int:

@@ -118,19 +118,7 @@ def recompose(
 def cast(model: MultimodalVAE, dtype: torch.dtype) -> None:
     """Give all that is learned one precision; what likelihoods read off the data keeps its own."""
     for name, part in model.named_children():
-        if name != "likelihoods":
+        if name not in ("likelihoods", "subsets"):
             part.to(dtype=dtype)
     for parameter in nn.ModuleList(model.likelihoods).parameters():
         parameter.data = parameter.data.to(dtype)
-
-
-def find_device(device: Any) -> torch.device:
-    """Read the ``device`` parameter."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device("cpu" if device is None else device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device={device!r} cannot be used here. torch says: {error}") from error
-    return found

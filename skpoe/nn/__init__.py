@@ -1,6 +1,7 @@
 """Networks. An encoder or decoder factory is any callable (n_in, n_out) -> nn.Module."""
 
 from .architectures import ARCHITECTURES, Architecture, MLPFactory
+from .bfloat16 import InBfloat16
 from .conv import ConvDecoder, ConvEncoder
 from .linear_plus import LinearPlus
 from .mlp import ACTIVATIONS, mlp
@@ -12,6 +13,7 @@ __all__ = [
     "Architecture",
     "ConvDecoder",
     "ConvEncoder",
+    "InBfloat16",
     "LinearPlus",
     "MLPFactory",
     "Shared",

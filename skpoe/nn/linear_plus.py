@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..device import can_ask
 from ..random import RowNoise, row_keys
 
 
@@ -82,7 +83,8 @@ class LinearPlus(nn.Module):
         The draw belongs to the values of a row, so that repeated rows share it.
         """
         rows = RowNoise(self.seed, row_keys([x.detach()]))
-        uniform = rows.fold(int(self.n_steps)).uniform(event=x.shape[-1], dtype=x.dtype)
+        number = int(self.n_steps) if can_ask(x) else self.n_steps
+        uniform = rows.fold(number).uniform(event=x.shape[-1], dtype=x.dtype)
         self.n_steps += 1
         return (uniform > self.dropout) / (1 - self.dropout)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
+from ..subsets import all_and_each
 from .base import Objective
 
 
@@ -37,11 +37,11 @@ class CRMVAEObjective(Objective):
         self, model: MultimodalVAE, batch: Batch, noise: RowNoise, kl_weight: float = 1.0
     ) -> Tensor:
         observed = batch.observed
-        alone = torch.eye(observed.shape[1], dtype=torch.bool, device=observed.device)
-        members = torch.cat([torch.ones_like(alone[:1]), alone])
-        posterior = model.posterior(batch, members[:, None] & observed)
+        n_modalities = observed.shape[1]
+        membership = all_and_each(n_modalities, observed.device)[:, None] & observed
+        posterior = model.posterior(batch, membership)
         z = posterior.rsample(self.n_samples, noise.fold("latent"))
-        terms = self._fit(model, z, batch, members) * members[:, None]
+        terms = self._fit(model, z, batch, all_and_each(n_modalities)) * membership
         fit = terms.sum((1, 3)).mean(0)
         joint, z = posterior[0], z[:, :1]
         apart = (joint.kl_to(posterior[1:], z) * observed.mT).sum(0)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..data.batch import Batch
+from ..device import kept
 from ..model import MultimodalVAE
 from ..random import RowNoise
 from .iwae import IWAE
@@ -93,6 +94,7 @@ def coefficients(n_draws: int, order: int) -> list[float]:
     ]
 
 
+@kept
 def _left_out(n_draws: int, size: int, device: torch.device) -> Tensor:
     """Mark which draws each subset lacks, (C, K): all subsets, or up to 64 spread over them."""
     total = math.comb(n_draws, size)

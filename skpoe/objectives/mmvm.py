@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
+from ..subsets import all_and_each
 from .base import Objective
 
 
@@ -40,7 +40,8 @@ class MMVMObjective(Objective):
         n_modalities = batch.observed.shape[1]
         single = mixture[:n_modalities]
         z = single.rsample(self.n_samples, noise.fold("latent"))
-        own = torch.eye(n_modalities, dtype=torch.bool, device=batch.observed.device)
-        fit = (self._fit(model, z, batch, own) * own[:, None]).sum(-1).mean(0)
+        own = all_and_each(n_modalities, z.device)[1:, None]
+        fit = self._fit(model, z, batch, all_and_each(n_modalities)[1:]) * own
         kl = (single.component_log_prob(z) - mixture.mixture_log_prob(z)).mean(0)
+        fit = fit.sum(-1).mean(0)
         return ((fit - self._cost(kl, kl_weight)) * batch.observed.mT).sum(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
-from ..subsets import Subsets, distinct, sample_within
+from ..subsets import all_and_each, distinct, held_anywhere, sample_within
 from .base import Objective
 
 
@@ -69,13 +68,13 @@ class SubsetELBO(Objective):
     ) -> Tensor:
         observed = batch.observed
         n_modalities = observed.shape[1]
-        fixed = _all_and_each(n_modalities).to(observed.device)
-        membership, scored = fixed[:, None] & observed, fixed
+        scored = all_and_each(n_modalities)
+        membership = all_and_each(n_modalities, observed.device)[:, None] & observed
         if self.n_subsets and n_modalities > 2:
             uniform = noise.fold("subsets").uniform(self.n_subsets, event=n_modalities + 1)
             sampled = sample_within(observed, uniform, lowest=2, below_all=1)
             membership = torch.cat([membership, sampled])
-            scored = torch.cat([fixed, sampled.any(1)])
+            scored = torch.cat([scored, held_anywhere(sampled)])
         all_observed = self.scores == "observed"
         explained = observed.expand_as(membership) if all_observed else membership
         posterior = model.posterior(batch, membership, reach=explained)
@@ -84,8 +83,3 @@ class SubsetELBO(Objective):
         elbo = (fit * explained).sum(-1) - self._cost(posterior.kl(z), kl_weight)
         counted = distinct(membership)
         return (elbo * counted).sum(0) / counted.sum(0).clamp(min=1)
-
-
-@functools.lru_cache
-def _all_and_each(n_modalities: int) -> Tensor:
-    return (Subsets.full(n_modalities) | Subsets.singletons(n_modalities)).members

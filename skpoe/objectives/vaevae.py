@@ -8,7 +8,7 @@ from torch import Tensor
 from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
-from ..subsets import sample_within
+from ..subsets import all_and_each, held_anywhere, sample_within
 from .base import Objective
 
 
@@ -47,15 +47,16 @@ class VAEVAEObjective(Objective):
     ) -> Tensor:
         observed = batch.observed
         n_modalities = observed.shape[1]
-        single = torch.eye(n_modalities, dtype=torch.bool, device=observed.device)
-        parts = single[:, None] & observed
+        scored = all_and_each(n_modalities)
+        membership = all_and_each(n_modalities, observed.device)[:, None] & observed
         if n_modalities > 2:
             uniform = noise.fold("subsets").uniform(1, event=n_modalities + 1)
-            parts = torch.cat([parts, sample_within(observed, uniform, lowest=2, below_all=1)])
-        membership = torch.cat([observed[None], parts])
+            sampled = sample_within(observed, uniform, lowest=2, below_all=1)
+            membership = torch.cat([membership, sampled])
+            scored = torch.cat([scored, held_anywhere(sampled)])
+        parts = membership[1:]
         posterior = model.posterior(batch, membership)
         z = posterior.rsample(self.n_samples, noise.fold("latent"))
-        scored = torch.cat([torch.ones_like(single[:1]), parts.any(1)])
         fit = (self._fit(model, z, batch, scored).mean(0) * membership).sum(-1)  # (S, N)
         joint, rest = posterior[0], posterior[1:]
         apart = self.beta * kl_weight * (joint.kl_to(rest, z[:, :1]) * parts.any(-1)).sum(0)

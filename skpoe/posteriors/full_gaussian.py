@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..device import can_ask, holds
 from ..random import hash_weights
 from ..subsets import codes
 from .base import Family, LinearExpert, Params, added
@@ -33,7 +34,7 @@ class _Root(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, precision: Tensor) -> Tensor:
         factor, failed = torch.linalg.cholesky_ex(precision)
-        factor[failed > 0] = torch.nan  # training will say
+        factor.masked_fill_((failed > 0)[:, None, None], torch.nan)  # training will say
         eye = torch.eye(precision.shape[-1], dtype=precision.dtype, device=precision.device)
         root = torch.linalg.solve_triangular(factor, eye, upper=False)
         ctx.save_for_backward(root)
@@ -209,8 +210,12 @@ class FullGaussian(Family):
 def _number(code: Tensor) -> tuple[Tensor, Tensor]:
     """Give distinct codes a number, and for each find a place where it stands, of all in a row.
 
-    If all are distinct they are numbered as they stand.
+    If all are distinct they are numbered as they stand, and where it cannot be asked whether any
+    two are equal, each has a number of its own.
     """
+    if not can_ask(code):
+        place = torch.arange(code.numel(), device=code.device)
+        return place.view(code.shape), place
     distinct, which = torch.unique(code, return_inverse=True)
     place = torch.arange(code.numel(), device=code.device)
     if len(distinct) == len(place):
@@ -231,7 +236,7 @@ def _times(v: Tensor, matrices: Tensor, pattern: Tensor) -> Tensor:
     if n_patterns == 1:
         return v @ matrices.squeeze(0)
     if n_patterns > _FEW_PATTERNS:
-        if torch.equal(pattern.flatten(), torch.arange(n_patterns, device=pattern.device)):
+        if _counts(pattern, n_patterns):
             own = matrices.unflatten(0, pattern.shape)  # nothing to gather
         else:
             own = matrices[pattern]
@@ -243,6 +248,15 @@ def _times(v: Tensor, matrices: Tensor, pattern: Tensor) -> Tensor:
     return blocks.flatten(-2) @ matrices.reshape(n_patterns * n_in, n_out)
 
 
+def _counts(pattern: Tensor, n_patterns: int) -> bool:
+    """Say whether patterns are 0, 1, 2, ... as they stand."""
+    if pattern.numel() != n_patterns:
+        return False
+    if not can_ask(pattern):  # one for each row of each subset, as _number made them
+        return True
+    return torch.equal(pattern.flatten(), torch.arange(n_patterns))
+
+
 def _whole(factors: Tensor) -> tuple[Tensor, Tensor]:
     """Precision of an expert that has read all of its modality."""
     return (factors.mT @ factors)[None], torch.zeros(1, dtype=torch.long, device=factors.device)
@@ -251,9 +265,9 @@ def _whole(factors: Tensor) -> tuple[Tensor, Tensor]:
 def _by_pattern(factors: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Precision for each distinct row of a mask (N, F), (R, D, D), and which row has which."""
     n_features, latent_dim = factors.shape
-    code = (mask * hash_weights(n_features, device=mask.device)).sum(-1)
+    code = (mask * hash_weights(n_features, 0, mask.device)).sum(-1)
     which, first = _number(code)
-    if len(first) == 1 and bool(mask[0].all()):
+    if len(first) == 1 and holds(mask[0].all(), otherwise=False):
         return _whole(factors)
     shown = mask[first].to(factors.dtype)  # (R, F)
     if len(first) < latent_dim:  # few patterns: never hold F matrices

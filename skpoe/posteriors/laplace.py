@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..device import holds
 from ..random import RowNoise
 from .base import Family, Params, added
 
@@ -17,7 +18,7 @@ _SMALLEST = 1e-6
 
 def select(experts: Params, membership: Tensor, name: str) -> Params:
     """Give each subset the one expert that it holds: leaves (N, M, D) to (S, N, D)."""
-    if bool((membership.sum(-1) > 1).any()):
+    if holds((membership.sum(-1) > 1).any(), otherwise=False):
         raise ValueError(
             f"A product of {name} experts is not {name}. Let each subset hold one modality (a "
             "mixture of experts), or take a family with products, such as the diagonal Gaussian."

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..device import holds
 from ..distributions import PowerSpherical as Distribution
 from ..distributions import gamma_sample, power_spherical_sample
 from ..distributions.pathwise import mode_and_concentration
@@ -58,7 +59,8 @@ class PowerSpherical(VonMisesFisher):
     has_kl = False
 
     def product(self, experts: Params, membership: Tensor) -> Params:
-        if bool((membership[..., :-1].sum(-1) > 1).any()):  # the last is the prior
+        # the last is the prior
+        if holds((membership[..., :-1].sum(-1) > 1).any(), otherwise=False):
             raise ValueError("A product of Power Spherical experts is not Power Spherical.")
         return super().product(experts, membership)
 
@@ -104,7 +106,7 @@ class PowerSpherical(VonMisesFisher):
         return density.sum(-1).to(z.dtype)
 
     def kl(self, params: Params, other: Params) -> Tensor:
-        if other["eta"].any():
+        if holds(other["eta"].any(), otherwise=False):
             raise ValueError(
                 "The divergence of two Power Spherical distributions has no closed form; only "
                 "that from the uniform distribution has."

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..device import holds
 from ..priors import Prior
 from ..random import RowNoise
 from .base import Family, Params
@@ -60,7 +61,7 @@ class PrivatePosterior:
             return w.unflatten(0, (-1, n_subsets)).permute(0, 1, 3, 2, 4)  # (K, S, N, M, P)
 
         own = draw(self.params, noise.fold("own"))
-        if bool(self.reach.all()):
+        if holds(self.reach.all(), otherwise=False):
             return own.flatten(-2)
         natural = [self.family.at(prior.natural()) for prior in self.auxiliary]
         elsewhere = {leaf: torch.cat([p[leaf] for p in natural]) for leaf in natural[0]}

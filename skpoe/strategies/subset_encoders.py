@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.batch import Batch
+from ..device import can_ask
 from ..nn.networks import Networks, networks_of
 from ..posteriors import Family, Params
 from ..priors import Natural
@@ -50,8 +51,10 @@ class SubsetEncoders(Strategy):
         alone = self.encoders.each(batch.values)
         raw = torch.einsum("nmo,snm->sno", alone, (membership & (size == 1)[..., None]).to(alone))
         several = size > 1
-        wanted = several.any(1)
-        if bool(wanted.any()):  # subsets that are single everywhere need no joint encoding
+        if not can_ask(several):
+            joint = self.joint.raw(batch, shown_to(batch, membership))
+            raw = torch.where(several[..., None], joint, raw)
+        elif bool((wanted := several.any(1)).any()):  # what is single needs no joint encoding
             joint = self.joint.raw(batch, shown_to(batch, membership[wanted]))
             together = raw.new_zeros(raw.shape).index_copy(0, wanted.nonzero()[:, 0], joint)
             raw = torch.where(several[..., None], together, raw)

@@ -1,0 +1,72 @@
+"""Where tensors are, and what may be asked about them there."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+Made = TypeVar("Made")
+
+
+def find_device(device: Any) -> torch.device:
+    """Read the ``device`` parameter of estimators.
+
+    Raises
+    ------
+    ValueError
+        When torch has no such device here.
+
+    Examples
+    --------
+    >>> from skpoe.device import find_device
+    >>> find_device(None)
+    device(type='cpu')
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device("cpu" if device is None else device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device={device!r} cannot be used here. torch says: {error}") from error
+    return found
+
+
+def can_ask(tensor: Tensor) -> bool:
+    """Say whether Python may look at the numbers of a tensor without waiting.
+
+    A GPU is told what to do long before it does it. To ask it for a number is to wait until it
+    has done all it was told, and steps that are recorded or compiled cannot ask at all.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skpoe.device import can_ask
+    >>> can_ask(torch.zeros(2)), can_ask(torch.zeros(2, device="meta"))
+    (True, False)
+    """
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def holds(flag: Tensor, otherwise: bool) -> bool:
+    """Say whether a flag is up where that can be asked; elsewhere, what is safe to assume."""
+    return bool(flag) if can_ask(flag) else otherwise
+
+
+def kept(make: Callable[..., Made]) -> Callable[..., Made]:
+    """Keep what a function makes of its arguments: steps ask for the same again and again.
+
+    What it makes may be shared: it must not be changed.
+    """
+    cached = functools.lru_cache(maxsize=1024)(make)
+
+    @functools.wraps(make)
+    def give(*args: Any) -> Made:
+        # the compiler looks into functions, and has no use for what they keep
+        return make(*args) if torch.compiler.is_compiling() else cached(*args)
+
+    return give

@@ -1,0 +1,171 @@
+"""A step of training: look at some rows, and move the parameters."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .data.rows import Picked, Rows
+from .device import can_ask
+from .distributed import Team
+from .model import MultimodalVAE
+from .objectives import Objective
+from .optimizer import AdamW
+from .random import RowNoise
+from .recording import Recording
+
+# largest norm of a gradient
+_CLIP = 10.0
+
+
+class Spoilt(Exception):
+    """The loss of a batch, or its gradient, is not finite; the parameters are as they were.
+
+    Parameters
+    ----------
+    picked : Picked, default=None
+        The batch, if it is known.
+    """
+
+    def __init__(self, picked: Picked | None = None) -> None:
+        super().__init__()
+        self.picked = picked
+
+
+class Stepper:
+    """Takes steps, and adds up what is told of an epoch.
+
+    Nothing is asked of a GPU until the epoch is over: it works through the steps while Python
+    prepares later ones. After a loss that is not finite the parameters stay as they are.
+
+    Parameters
+    ----------
+    model : MultimodalVAE
+    objective : Objective
+    data : Rows
+    optimizer : AdamW
+    seed : int
+    team : Team
+    compiled : bool, default=False
+        Whether torch compiles the objective.
+    """
+
+    def __init__(
+        self,
+        model: MultimodalVAE,
+        objective: Objective,
+        data: Rows,
+        optimizer: AdamW,
+        *,
+        seed: int,
+        team: Team,
+        compiled: bool = False,
+    ) -> None:
+        self.model, self.data, self.optimizer = model, data, optimizer
+        self.seed, self.team = seed, team
+        self.objective = torch.compile(objective) if compiled else objective
+        device = data.weights.device
+        # of an epoch: sum of the objective, largest norm, steps before the first that was spoilt
+        self._total = torch.zeros((), dtype=torch.float64, device=device)
+        self._steepest = torch.zeros((), dtype=data.weights.dtype, device=device)
+        self._n_good = torch.zeros((), dtype=torch.int64, device=device)
+        self._spoilt = torch.zeros((), dtype=torch.float32, device=device)
+        # what changes from step to step, where a recording or compiled code finds it
+        self._number = torch.zeros((), dtype=torch.int64, device=device)
+        self._rate = torch.zeros((), dtype=torch.float32, device=device)
+        self._kl_weight = torch.ones((), dtype=torch.float32, device=device)
+        self.compiled = compiled
+        records = device.type == "cuda" and team.size == 1
+        self.recording = Recording(self._step_by_tensors) if records else None
+
+    def take(
+        self, picked: Picked, rows: Tensor, number: int, rate: float, kl_weight: float
+    ) -> None:
+        """Take the step of a number.
+
+        Parameters
+        ----------
+        picked : Picked
+            This process's share of the batch.
+        rows : Tensor
+            Numbers of all rows of the batch.
+        number : int
+            Names the noise.
+        rate : float
+            Learning rate.
+        kl_weight : float
+
+        Raises
+        ------
+        Spoilt
+            On a CPU, when the loss is not finite.
+        """
+        if self.compiled or self.recording is not None:
+            self._number.fill_(number)
+        if self.recording is None:
+            self._step(picked, rows, self._number if self.compiled else number, rate, kl_weight)
+            return
+        self._rate.fill_(rate)
+        self._kl_weight.fill_(kl_weight)
+        self.recording(picked)
+
+    def finish(self) -> tuple[float, float]:
+        """End an epoch: the weighted sum of the objective, and the largest norm of a gradient.
+
+        Raises
+        ------
+        Spoilt
+            When any loss was not finite.
+        """
+        if self._spoilt:
+            raise Spoilt
+        self.team.add([self._total])
+        told = self._total.item(), self._steepest.item()
+        for number in (self._total, self._steepest, self._n_good):
+            number.zero_()
+        return told
+
+    @property
+    def n_good(self) -> int:
+        """Steps of this epoch before the first that was spoilt."""
+        return int(self._n_good)
+
+    def _step_by_tensors(self, picked: Picked) -> None:
+        self._step(picked, None, self._number, self._rate, self._kl_weight)
+
+    def _step(
+        self,
+        picked: Picked,
+        rows: Tensor | None,
+        number: int | Tensor,
+        rate: float | Tensor,
+        kl_weight: float | Tensor,
+    ) -> None:
+        batch, keys, weights = self.data.open(picked)
+        noise = RowNoise(self.seed, keys).fold(number)
+        weighted = (weights * self.objective(self.model, batch, noise, kl_weight)).sum()
+        alone = rows is None or self.team.size == 1
+        loss = -weighted / (weights.sum() if alone else self.data.total_weight(rows))
+        self.optimizer.zero_grad()
+        loss.backward()
+        value = loss.detach()
+        self.team.add_gradients(self.optimizer.parameters, value)
+        parameters = [p for p in self.optimizer.parameters if p.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in parameters], foreach=True)
+        if can_ask(norm):
+            steep, both = torch.stack([norm, norm + value]).tolist()
+            if not math.isfinite(both):
+                raise Spoilt(picked)
+            if steep > _CLIP:
+                nn.utils.clip_grads_with_norm_(parameters, _CLIP, norm, foreach=True)
+            self.optimizer.step(rate)
+        else:
+            spoilt = (~(norm + value).isfinite()).float()
+            torch.maximum(self._spoilt, spoilt, out=self._spoilt)
+            self._n_good += self._spoilt == 0
+            nn.utils.clip_grads_with_norm_(parameters, _CLIP, norm, foreach=True)
+            self.optimizer.step(rate, skip=self._spoilt)
+        self._total += weighted.detach()
+        torch.maximum(self._steepest, norm, out=self._steepest)
