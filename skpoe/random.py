@@ -85,10 +85,18 @@ def _keep_small(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return give
 
 
-@_keep_small
-def _count(n: int, device: torch.device | None = None) -> Tensor:
-    """Give the first n values of the counter that streams scramble."""
+def first_counts(n: int, device: torch.device | None = None) -> Tensor:
+    """Give the first n values of the counter that streams scramble: int64 (n,)."""
     return torch.arange(1, n + 1, device=device) * _signed(_GOLDEN)
+
+
+_kept_counts = _keep_small(first_counts)
+
+
+def _count(n: int, device: torch.device | None = None) -> Tensor:
+    if torch.compiler.is_compiling():  # see compiling.py
+        return torch.ops.skpoe.first_counts(n, torch.device("cpu") if device is None else device)
+    return _kept_counts(n, device)
 
 
 @_keep_small

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from .compiling import compiled
 from .data.rows import Picked, Rows
 from .device import can_ask
 from .distributed import Team
@@ -48,7 +49,7 @@ class Stepper:
     optimizer : AdamW
     seed : int
     team : Team
-    compiled : bool, default=False
+    is_compiled : bool, default=False
         Whether torch compiles the objective.
     """
 
@@ -61,11 +62,11 @@ class Stepper:
         *,
         seed: int,
         team: Team,
-        compiled: bool = False,
+        is_compiled: bool = False,
     ) -> None:
         self.model, self.data, self.optimizer = model, data, optimizer
         self.seed, self.team = seed, team
-        self.objective = torch.compile(objective) if compiled else objective
+        self.objective = compiled(objective) if is_compiled else objective
         device = data.weights.device
         # of an epoch: sum of the objective, largest norm, steps before the first that was spoilt
         self._total = torch.zeros((), dtype=torch.float64, device=device)
@@ -76,7 +77,7 @@ class Stepper:
         self._number = torch.zeros((), dtype=torch.int64, device=device)
         self._rate = torch.zeros((), dtype=torch.float32, device=device)
         self._kl_weight = torch.ones((), dtype=torch.float32, device=device)
-        self.compiled = compiled
+        self.is_compiled = is_compiled
         records = device.type == "cuda" and team.size == 1
         self.recording = Recording(self._step_by_tensors) if records else None
 
@@ -102,10 +103,10 @@ class Stepper:
         Spoilt
             On a CPU, when the loss is not finite.
         """
-        if self.compiled or self.recording is not None:
+        if self.is_compiled or self.recording is not None:
             self._number.fill_(number)
         if self.recording is None:
-            self._step(picked, rows, self._number if self.compiled else number, rate, kl_weight)
+            self._step(picked, rows, self._number if self.is_compiled else number, rate, kl_weight)
             return
         self._rate.fill_(rate)
         self._kl_weight.fill_(kl_weight)

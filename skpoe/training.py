@@ -205,7 +205,7 @@ def train(
     )
     run.best = keeper.best
     stepper = Stepper(
-        model, objective, data, optimizer, seed=plan.seed, team=team, compiled=plan.compile
+        model, objective, data, optimizer, seed=plan.seed, team=team, is_compiled=plan.compile
     )
     last = run.began[0] + n_epochs
     try:

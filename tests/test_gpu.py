@@ -7,6 +7,7 @@ from small import VAES, small
 
 import skpoe.estimators.reading
 from skpoe import MIWAE, MVAE, PoEVAE
+from skpoe.estimators import starting
 from skpoe.random import RowNoise
 from skpoe.recording import Recording
 
@@ -78,6 +79,17 @@ def test_so_are_fits_that_start_at_a_factor_analysis(cls):
         for device in ("cpu", "cuda")
     ]
     np.testing.assert_allclose(fits[1].loss_curve_, fits[0].loss_curve_, rtol=1e-5)
+
+
+def test_a_start_that_reads_some_of_many_rows(monkeypatch):
+    monkeypatch.setattr(starting, "_MOST_ROWS", 500)
+    monkeypatch.setattr(starting, "_MOST_NUMBERS", 3000)
+    fits = [
+        PoEVAE(max_iter=2, dtype="float64", random_state=0, device=device).fit(rows(2500))
+        for device in ("cpu", "cuda")
+    ]
+    assert fits[1].auto_ == fits[0].auto_
+    np.testing.assert_allclose(fits[1].validation_scores_, fits[0].validation_scores_, rtol=1e-5)
 
 
 def test_batches_of_two_sizes_and_rows_that_are_streamed(monkeypatch, recordings):

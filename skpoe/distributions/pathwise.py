@@ -55,7 +55,7 @@ def mode_and_concentration(eta: Tensor) -> tuple[Tensor, Tensor]:
     kappa = torch.linalg.vector_norm(eta, dim=-1)
     tiny = kappa < _SMALLEST
     first = torch.zeros(eta.shape[-1], dtype=eta.dtype, device=eta.device)
-    first[0] = 1.0
+    first[:1].fill_(1.0)  # a number is not sent to a GPU for it
     mu = torch.where(tiny[..., None], first, eta / kappa.clamp(min=_SMALLEST)[..., None])
     return mu, kappa
 

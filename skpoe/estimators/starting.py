@@ -193,10 +193,11 @@ class _Tables(NamedTuple):
 def _tables(model: MultimodalVAE, rows: Rows, kept: Tensor, held: Tensor, seed: int) -> _Tables:
     width = sum(value.shape[1] for value in rows[torch.arange(1)][0].values)
     share = min(_MOST_ROWS, max(10, _MOST_NUMBERS // width)) / len(rows)
+    kept, held = (part.to(rows.weights.device) for part in (kept, held))
     if share < 1:
         some = _draw(rows, seed, "some") < share
         kept, held = kept[some[kept]], held[some[held]]
-    batch, _, weights = rows[torch.cat([kept, held]).to(rows.weights.device)]
+    batch, _, weights = rows[torch.cat([kept, held])]
     table = Table.of(model.encoded(batch), weights)
     first, last = torch.arange(len(table)).split([len(kept), len(held)])
     return _Tables(table, table.take(first), table.take(last), held)

@@ -1,0 +1,36 @@
+"""Objectives that torch compiles: fewer and larger operations."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+
+from .objectives import Objective
+from .random import first_counts
+
+
+def compiled(objective: Objective) -> torch.nn.Module:
+    """Let torch compile an objective, when it is called.
+
+    It gives what the objective gives, up to rounding.
+    """
+    _register()
+    return torch.compile(objective, dynamic=True)  # type: ignore[return-value]
+
+
+@functools.cache
+def _register() -> None:
+    """Make the counters of noise something that the compiler does not look into.
+
+    It would write their large factors into expressions of its own, where they overflow.
+    """
+
+    @torch.library.custom_op("skpoe::first_counts", mutates_args=())
+    def counts(n: int, device: torch.device) -> Tensor:
+        return first_counts(n, device)
+
+    @counts.register_fake
+    def _(n: int, device: torch.device) -> Tensor:
+        return torch.empty(n, dtype=torch.int64, device=device)
