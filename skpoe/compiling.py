@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .objectives import Objective
-from .random import first_counts
+from .random import first_counts, number_of
 
 
 def compiled(objective: Objective) -> torch.nn.Module:
@@ -22,10 +22,12 @@ def compiled(objective: Objective) -> torch.nn.Module:
 
 @functools.cache
 def _register() -> None:
-    """Make the counters of noise something that the compiler does not look into.
+    """Keep the compiler out of what it cannot compile.
 
-    It would write their large factors into expressions of its own, where they overflow.
+    It does not know how names become numbers. And it would write the large factors of the counters
+    of noise into expressions of its own, where they overflow.
     """
+    torch.compiler.assume_constant_result(number_of)
 
     @torch.library.custom_op("skpoe::first_counts", mutates_args=())
     def counts(n: int, device: torch.device) -> Tensor:
