@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from ._compat import _clone_parametrized
 from .estimators import MIWAE
+from .pooling import Pooled, PooledEstimator, pool
+
+__all__ = ["ConformalIntervals", "MultimodalImputer", "Pooled", "PooledEstimator", "pool"]
 
 
 class MultimodalImputer(TransformerMixin, BaseEstimator):
@@ -138,70 +141,6 @@ class MultimodalImputer(TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.sparse = True
         return tags
-
-
-class Pooled(NamedTuple):
-    """What several imputations say together.
-
-    Parameters
-    ----------
-    estimate : ndarray
-        Mean of the estimates.
-    variance : ndarray
-        Of the estimate: what sampling and what missing values leave open.
-    df : ndarray
-        Degrees of freedom of its Student-t interval.
-    missing_share : ndarray
-        Share of the variance that is due to missing values.
-    """
-
-    estimate: np.ndarray
-    variance: np.ndarray
-    df: np.ndarray
-    missing_share: np.ndarray
-
-
-def pool(estimates: Any, variances: Any) -> Pooled:
-    r"""Pool estimates from several imputations by Rubin's rules.
-
-    With U the mean of the variances and B the variance of the m estimates, the variance of their
-    mean is :math:`T = U + (1 + 1/m) B`, with :math:`(m - 1) (T / (T - U))^2` degrees of freedom.
-
-    Parameters
-    ----------
-    estimates : array-like of shape (m, ...)
-        What was estimated on each imputation, a coefficient, say.
-    variances : array-like of the same shape
-        Squared standard errors of each, as if its imputation were complete data.
-
-    Returns
-    -------
-    pooled : Pooled
-
-    References
-    ----------
-    Multiple imputation for nonresponse in surveys (Rubin, 1987), equations 3.1.2 to 3.1.6.
-
-    Examples
-    --------
-    >>> from skpoe.imputation import pool
-    >>> pooled = pool([1.0, 2.0, 3.0], [0.5, 0.5, 0.5])
-    >>> float(pooled.estimate), round(float(pooled.variance), 3), round(float(pooled.df), 2)
-    (2.0, 1.833, 3.78)
-    """
-    estimates, variances = (np.asarray(x, dtype=float) for x in (estimates, variances))
-    if estimates.shape != variances.shape or len(np.atleast_1d(estimates)) < 2:
-        raise ValueError(
-            "pool needs the estimates and variances of at least two imputations, in arrays of the "
-            f"same shape; got shapes {estimates.shape} and {variances.shape}."
-        )
-    m = len(estimates)
-    within, between = variances.mean(0), (1 + 1 / m) * estimates.var(0, ddof=1)
-    total = within + between
-    with np.errstate(divide="ignore"):
-        df = (m - 1) * np.square(np.divide(total, between))
-    share = np.divide(between, total, out=np.zeros_like(total), where=total > 0)
-    return Pooled(estimates.mean(0), total, df, share)
 
 
 class ConformalIntervals(BaseEstimator):

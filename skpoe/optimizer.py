@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adamw import adamw
 
 # of a parameter: how often it was moved, and averages of its gradient and of the square of that
 Moments = dict[str, Tensor]
@@ -56,13 +55,22 @@ class AdamW:
         betas: tuple[float, float] = (0.9, 0.99),
         eps: float = 1e-8,
     ) -> None:
-        self.groups = [group for group in groups if group.parameters]
+        # the kernel takes parameters of one precision at a time
+        self.groups = [
+            Group(alike, group.share, group.weight_decay)
+            for group in groups
+            for dtype in dict.fromkeys(p.dtype for p in group.parameters)
+            if (alike := [p for p in group.parameters if p.dtype == dtype])
+        ]
         self.betas, self.eps = betas, eps
         self.parameters = [p for group in self.groups for p in group.parameters]
+        device = self.parameters[0].device if self.parameters else None
+        # counted in one place, in which each parameter has a view
+        self._steps = torch.zeros(len(self.parameters), dtype=torch.float32, device=device)
         self._moments = [
-            {"step": torch.zeros((), dtype=torch.float32, device=p.device)}
+            {"step": step}
             | {name: torch.zeros_like(p, requires_grad=False) for name in _NAMES[1:]}
-            for p in self.parameters
+            for p, step in zip(self.parameters, self._steps.unbind(), strict=True)
         ]
 
     def zero_grad(self) -> None:
@@ -76,34 +84,41 @@ class AdamW:
 
         Nothing is moved where ``skip``, a float32 tensor (), is 1: a GPU is not asked.
         """
+        counted: float | Tensor = 1.0 if skip is None else 1.0 - skip
+        moved = [p.grad is not None for p in self.parameters]
+        if all(moved):
+            self._steps += counted
+        else:
+            for step, moves in zip(self._steps.unbind(), moved, strict=True):
+                if moves:
+                    step += counted
         first = 0
         for group in self.groups:
             last = first + len(group.parameters)
-            moved = [
-                (p, p.grad, *moments.values())
-                for p, moments in zip(group.parameters, self._moments[first:last], strict=True)
+            known = [
+                (p, p.grad, kept["exp_avg"], kept["exp_avg_sq"], kept["step"])
+                for p, kept in zip(group.parameters, self._moments[first:last], strict=True)
                 if p.grad is not None
             ]
             first = last
-            if not moved:
+            if not known:
                 continue
-            parameters, gradients, steps, averages, squares = map(list, zip(*moved, strict=True))
-            adamw(
+            parameters, gradients, averages, squares, steps = map(list, zip(*known, strict=True))
+            torch._fused_adamw_(
                 parameters,
                 gradients,
                 averages,
                 squares,
                 [],
                 steps,
-                fused=True,
-                amsgrad=False,
-                maximize=False,
+                lr=rate * group.share,
                 beta1=self.betas[0],
                 beta2=self.betas[1],
-                lr=rate * group.share,
-                found_inf=skip,
                 weight_decay=group.weight_decay,
                 eps=self.eps,
+                amsgrad=False,
+                maximize=False,
+                found_inf=skip,
             )
 
     def moments(self) -> dict[int, Moments]:

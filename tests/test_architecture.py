@@ -19,7 +19,7 @@ FLOORS = [
     ["training", "stepping"],
     ["acquisition", "io"],
     ["estimators", "preprocessing", "datasets", "model_selection", "evaluation", "inspection"],
-    ["scorers", "imputation", "annotation"],
+    ["scorers", "imputation", "pooling", "annotation"],
     ["demo", "cli", "__main__", "__init__"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
