@@ -150,7 +150,7 @@ def _take(table: Tensor, rows: Tensor | slice) -> Tensor:
     """Take rows; by numbers, in half of the time of an index."""
     if isinstance(rows, slice) or rows.dtype == torch.bool:
         return table[rows]
-    return table.index_select(0, rows)
+    return table.index_select(0, rows.to(table.device))
 
 
 def _stack_masks(masks: Sequence[Tensor]) -> Tensor:
