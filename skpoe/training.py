@@ -28,7 +28,7 @@ _AUTO_FEWEST_EPOCHS, _AUTO_MOST_EPOCHS = 20, 200
 _AUTO_SMALL = 2000
 _WARM = 0.1
 # of the learning rate, for what started at a factor analysis: networks, and noise, which has far
-# to go where a feature is nearly constant
+# to go where a feature is nearly constant; that of all models with a term for prediction
 _STARTED_SHARE, _NOISE_SHARE = 1 / 3, 3.0
 
 Record = dict[str, float]
@@ -279,17 +279,23 @@ def _visit(stepper: Stepper, plan: Plan, names: Sequence[str], run: Run, epoch: 
 
 
 def optimizer_of(model: MultimodalVAE, objective: Objective, weight_decay: float = 0.0) -> AdamW:
-    """Make an optimiser: what started at a solution moves at rates of its own, without decay."""
+    """Make an optimiser: what started at a solution moves at rates of its own, without decay.
+
+    So does noise beside a term for prediction, which has errors of its own.
+    """
     started = {id(parameter) for parameter in model.started()}
     noise = {id(p) for likelihood in model.likelihoods for p in likelihood.parameters()}
+    predicts = getattr(objective, "prediction_weight", 0.0) > 0
     fast: list[nn.Parameter] = []
     slow: list[nn.Parameter] = []
     noisy: list[nn.Parameter] = []
     for parameter in (*model.parameters(), *objective.parameters()):
         if parameter.requires_grad:
-            is_noise = id(parameter) in noise
-            kind = fast if id(parameter) not in started else noisy if is_noise else slow
-            kind.append(parameter)
+            has_started = id(parameter) in started
+            if id(parameter) in noise and (has_started or predicts):
+                noisy.append(parameter)
+            else:
+                (slow if has_started else fast).append(parameter)
     return AdamW(
         [Group(fast, 1.0, weight_decay), Group(slow, _STARTED_SHARE), Group(noisy, _NOISE_SHARE)]
     )

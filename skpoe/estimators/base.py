@@ -21,6 +21,8 @@ class BaseVAE(SharedParameters, CallbackSupportMixin, BaseMultimodal):
 
     # what init="auto" means
     _auto_init = "random"
+    # whether it is asked of held-out rows, where there are many
+    _auto_compares = False
     # and latent_dim="auto" at least, beside a start at factor analysis and if features allow
     _auto_least_latent = 1
     # max_iter="auto" from there on, in steps: of few rows, and of more

@@ -32,8 +32,9 @@ _PARAMETERS = {
         a factor analysis of the data: before training, the model is that factor analysis, for
         every pattern of what is missing; counts and levels are linked to it as docs/likelihoods.md
         says. "auto" is "factor_analysis" in PoEVAE and MIWAE where some columns are numbers, all
-        likelihoods can start so, and the networks are not given; "random" in estimators that
-        follow a paper.""",
+        likelihoods can start so, and the networks are not given; in PoEVAE, from 1,000 rows on and
+        with ``max_iter="auto"``, both are tried and held-out rows choose. "random" in estimators
+        that follow a paper.""",
     "modalities": """dict, list or None, {default}
         How one table X is cut into modalities: name -> column names, positions or a callable on
         the DataFrame; or a list of widths. None makes one table one modality.""",
@@ -72,7 +73,8 @@ _PARAMETERS = {
         is 1 unless another predicts hidden modalities better on held-out rows.""",
     "prediction_weight": """float or "auto", {default}
         Weight in training of how well each modality is predicted from others. "auto" is 3 with a
-        start at factor analysis, else 0.""",
+        start at factor analysis, 1 where ``init="auto"`` tried it and chose a random one, else
+        0.""",
     "start_weight": """float or "auto", {default}
         How much of a start at factor analysis is kept: weights end at ``start_weight`` times the
         start plus the rest times what training came to. "auto" finds it by training twice, first

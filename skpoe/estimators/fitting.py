@@ -27,6 +27,7 @@ from ..threads import limit_threads
 from ..training import Plan, Run
 from .checkpoints import Checkpoint
 from .course import Course
+from .init_choice import leads, some_of, try_out
 from .likelihood_choice import make_likelihoods
 from .pieces import Pieces
 from .reading import hold, n_distinct, read_rows
@@ -145,7 +146,11 @@ class Fitting:
         seed = Team().first(draw_seed(estimator.random_state), device)
         learned, watched = self._split(len(source), seed)
         split = None if watched is None else (learned, watched)
-        model, objective = self._compose(source, weight, layout, likelihoods, split, seed)
+        self.linear = is_linear(estimator, likelihoods)
+        given = (source, weight, layout, likelihoods, split, seed)
+        if self.linear and self._compares(len(learned), layout):
+            self.linear = not self._random_leads(*given)
+        model, objective = self._compose(*given)
         state = State(model, objective, layout, seed, self.auto, Run())
         if self.linear:
             start = self._start(model, objective, source, weight, split, seed)
@@ -172,7 +177,6 @@ class Fitting:
         seed: int,
     ) -> tuple[MultimodalVAE, Objective]:
         """Compose a new model."""
-        self.linear = is_linear(self.estimator, likelihoods)
         n_rows = n_distinct(source) if self.linear else len(source)
         given = (self.estimator, layout.names, likelihoods, seed, n_rows)
         pieces = Pieces(*given, self.linear)
@@ -193,6 +197,44 @@ class Fitting:
             "dtype": self._dtype(source),
         }
         return model, objective
+
+    def _compares(self, n_rows: int, layout: Layout) -> bool:
+        """Whether there is to be a trial of where to start: it takes as long as small fits do."""
+        estimator = self.estimator
+        return (
+            estimator._auto_compares
+            and estimator.init == estimator.max_iter == "auto"
+            and self.n_epochs is None
+            and n_rows >= _AUTO_MORE_STEPS
+            and len(layout.names) > 1
+        )
+
+    def _random_leads(
+        self,
+        source: Source,
+        weight: torch.Tensor,
+        layout: Layout,
+        likelihoods: list[Likelihood],
+        split: tuple[torch.Tensor, torch.Tensor] | None,
+        seed: int,
+    ) -> bool:
+        """Train from both starts for a while: whether the random one makes more rows likelier."""
+        outcomes = []
+        for linear in (False, True):
+            trial = Fitting(self.estimator, goes_on=False)
+            trial.linear = linear
+            model, objective = trial._compose(
+                source, weight, layout, copy.deepcopy(likelihoods), split, seed
+            )
+            parts = some_of(hold(source, weight, model), split, seed)
+            if not len(parts[1]):  # all rows are alike
+                return False
+            if linear:
+                trial._start(model, objective, source, weight, parts, seed)
+            kept, held = (hold(source, weight, model).take(part) for part in parts)
+            plan = trial._plan(seed, len(kept), linear)
+            outcomes.append(try_out(model, objective, kept, held, plan, layout.names))
+        return leads(*outcomes, held[torch.arange(len(held))][2])
 
     def _assemble(self, pieces: Pieces, source: Source) -> tuple[MultimodalVAE, Objective]:
         """Put pieces together, in their place and precision."""

@@ -22,7 +22,7 @@ from ..private import PrivateLatents
 from ..random import derive_seed, lend_global_generator
 from ..strategies import JointEncoder, ProductOfExperts, Strategy
 from ..subsets import Subsets
-from .starting import most_latent, powers_up_to
+from .starting import is_linear, most_latent, powers_up_to
 
 # networks beside a linear part read values clipped to so many deviations
 _REACH = 5.0
@@ -78,6 +78,8 @@ class Pieces:
         latent_dim: int | None = None,
     ) -> None:
         self.n_rows, self.linear = n_rows, linear
+        # whether a start at factor analysis was possible, and a random one led further
+        self.outdone = not linear and is_linear(estimator, likelihoods)
         if linear:
             for likelihood in likelihoods:
                 likelihood.read_linearly()

@@ -63,6 +63,7 @@ class PoEVAE(BaseVAE):
     """
 
     _auto_init = "factor_analysis"
+    _auto_compares = True
 
     latent_dim: int | str = "auto"
     likelihood: Any = "auto"
@@ -81,7 +82,8 @@ class PoEVAE(BaseVAE):
         strategy = pieces.product(family)
         model = pieces.model(strategy, StandardGaussian(pieces.latent_dim))
         wanted = self.prediction_weight
-        weight = (3.0 if pieces.linear else 0.0) if isinstance(wanted, str) else float(wanted)
+        usual = 3.0 if pieces.linear else 1.0 if pieces.outdone else 0.0
+        weight = usual if isinstance(wanted, str) else float(wanted)
         pieces.auto["prediction_weight"] = weight
         return model, pieces.objective(
             AlignedELBO, prediction_weight=weight, n_modalities=pieces.n_modalities

@@ -241,18 +241,12 @@ def find_start_weight(model: MultimodalVAE, begun: dict[str, Tensor], rows: Rows
     some = torch.arange(min(len(rows), _MOST_ROWS))
     batch, keys, weights = rows[some.to(rows.weights.device)]
     ended = weights_of(model)
-    noise = RowNoise(0, keys)
-    widest = max(likelihood.width for likelihood in model.likelihoods)
-    parts = torch.arange(len(batch)).split(max(1, _AT_A_TIME // (_N_DRAWS * widest)))
     errors, scores = [], []
     for start_weight in _START_WEIGHTS:
         settle(model, ended, 1.0)
         settle(model, begun, start_weight)
         errors.append(float((errors_of_hidden(model, batch) * weights).sum()))
-        likely = [
-            importance_log_likelihood(model, batch[part], noise[part], _N_DRAWS) for part in parts
-        ]
-        scores.append(torch.cat(likely))
+        scores.append(how_likely(model, batch, keys))
     settle(model, ended, 1.0)
     # rows less likely than at the start are a sign of too much training. They are counted, for
     # single rows that are far out would decide a mean
@@ -264,6 +258,17 @@ def find_start_weight(model: MultimodalVAE, begun: dict[str, Tensor], rows: Rows
     ]
     least = min(error for _, error in allowed)
     return next(weight for weight, error in allowed if error <= _AS_GOOD * least)
+
+
+@torch.no_grad()
+def how_likely(model: MultimodalVAE, batch: Batch, keys: Tensor) -> Tensor:
+    """Say how likely rows are, (N,) nats, from a few draws."""
+    noise = RowNoise(0, keys)
+    widest = max(likelihood.width for likelihood in model.likelihoods)
+    parts = torch.arange(len(batch)).split(max(1, _AT_A_TIME // (_N_DRAWS * widest)))
+    return torch.cat(
+        [importance_log_likelihood(model, batch[part], noise[part], _N_DRAWS) for part in parts]
+    )
 
 
 @torch.no_grad()

@@ -1,0 +1,152 @@
+"""Which of two starts leads further, asked of held-out rows."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import skpoe
+from skpoe import MIWAE, PoEVAE
+from skpoe.estimators import fitting, init_choice
+from skpoe.estimators.init_choice import Outcome, leads
+from skpoe.training import Run, optimizer_of
+
+QUICK = {"latent_dim": 4, "hidden_layer_sizes": (32,), "random_state": 0, "n_threads": 1}
+
+
+def curved(n=300, seed=0):
+    """Harmonics of one angle: what the two tables share is no line, and correlates with none."""
+    rng = np.random.default_rng(seed)
+    angle = rng.uniform(0, 2 * np.pi, size=(n, 1))
+    a, b = (np.cos(k * angle + np.arange(4)) for k in (1, 2))
+    return [x + 0.05 * rng.normal(size=x.shape) for x in (a, b)]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Trials and fits of few rows and steps."""
+    monkeypatch.setattr(fitting, "_AUTO_MORE_STEPS", 300)
+    monkeypatch.setattr(init_choice, "_N_STEPS", 1)
+    monkeypatch.setattr(PoEVAE, "_auto_steps", (1, 1))
+    monkeypatch.setattr("skpoe.training._AUTO_FEWEST_EPOCHS", 2)
+    monkeypatch.setattr("skpoe.training._AUTO_MOST_EPOCHS", 2)
+
+
+def answers(est, X):
+    return [est.transform(X), est.score_samples(X), *est.predict_missing(X)]
+
+
+def assert_same(ours, theirs, X):
+    for a, b in zip(answers(ours, X), answers(theirs, X), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("random_leads", [False, True])
+def test_what_was_chosen_is_what_it_would_be_by_hand(
+    random_leads, early_stopping, quick, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(fitting, "leads", lambda ours, theirs, weights: random_leads)
+    X = curved(350)
+    make = {**QUICK, "early_stopping": early_stopping}
+    est = PoEVAE(**make).fit(X)
+    assert est.auto_["init"] == ("random" if random_leads else "factor_analysis")
+    assert est.auto_["prediction_weight"] == (1.0 if random_leads else 3.0)
+    assert est.model_.has_started is ("trust" in est.auto_) is not random_leads
+    # the trial has left no trace
+    by_hand = {name: est.auto_[name] for name in ("init", "prediction_weight")}
+    same = PoEVAE(**make, **by_hand).fit(X)
+    assert same.auto_ == est.auto_
+    assert_same(same, est, X)
+    est.save(tmp_path / "fitted.skpoe")
+    assert_same(skpoe.load(tmp_path / "fitted.skpoe"), est, X)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_no_trial_where_rows_are_few_or_the_answer_is_known(quick, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a trial")
+
+    monkeypatch.setattr(fitting, "try_out", refuse)
+    X = curved(300)
+    with pytest.raises(AssertionError, match="a trial"):
+        PoEVAE(**QUICK).fit(X)
+    few = [x[:-1] for x in X]
+    assert PoEVAE(**QUICK).fit(few).auto_["init"] == "factor_analysis"
+    for params in (
+        {"max_iter": 2},
+        {"init": "factor_analysis"},
+        {"init": "random"},
+        {"decoder": nn.Linear},
+    ):
+        PoEVAE(**QUICK, **params).fit(X)
+    PoEVAE(**QUICK).fit(np.hstack(X))
+    PoEVAE(**QUICK).partial_fit(X)
+    monkeypatch.setattr(MIWAE, "_auto_steps", (2, 2))
+    assert MIWAE(**QUICK).fit(X).auto_["init"] == "factor_analysis"
+
+
+def test_rows_are_counted_with_their_weights_and_errors_have_a_say():
+    ones, half = torch.ones(5), torch.full((5,), 0.5)
+    three, four = torch.tensor([1.0, 1, 1, 0, -1e6]), torch.tensor([1.0, 1, 1, 1, -1e6])
+    theirs = Outcome(half, ones)
+    for ours, near, far in ((three, True, False), (four, True, True), (half, False, False)):
+        assert leads(Outcome(ours, ones), theirs, ones) is near
+        assert leads(Outcome(ours, 0.9 * ones), theirs, ones) is near
+        assert leads(Outcome(ours, 1.1 * ones), theirs, ones) is far
+    ours = Outcome(three, ones)
+    assert not leads(theirs, ours, ones)
+    # a row of weight three is three rows
+    assert not leads(ours, theirs, torch.tensor([1.0, 1, 1, 1, 3]))
+    # the one that diverged is no choice
+    diverged = Outcome(torch.full((5,), -torch.inf), torch.full((5,), torch.inf))
+    assert leads(ours, diverged, ones)
+    assert not leads(diverged, ours, ones)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_diverges_in_a_trial_loses_it(quick, monkeypatch):
+    train = init_choice.train
+
+    def fail(model, *rest):
+        if model.has_started == started:
+            raise FloatingPointError
+        return train(model, *rest)
+
+    monkeypatch.setattr(init_choice, "train", fail)
+    started = True
+    assert PoEVAE(**QUICK).fit(curved()).auto_["init"] == "random"
+    started = False
+    assert PoEVAE(**QUICK).fit(curved()).auto_["init"] == "factor_analysis"
+
+
+def test_an_interrupt_in_a_trial_ends_the_call_and_leaves_the_estimator(quick, monkeypatch):
+    X = curved(300)
+    est = PoEVAE(**QUICK, max_iter=1).fit(X)
+    before = est.transform(X)
+    monkeypatch.setattr(init_choice, "train", lambda *_: Run(interrupted=True))
+    with pytest.raises(KeyboardInterrupt):
+        est.set_params(max_iter="auto").fit(X)
+    np.testing.assert_array_equal(est.transform(X), before)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_rows_that_are_all_alike_have_a_start(quick):
+    X = [np.tile(x[:1], (300, 1)) for x in curved()]
+    est = PoEVAE(**QUICK).fit(X)
+    assert est.auto_["init"] == "factor_analysis"
+    assert np.isfinite(est.score(X))
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_noise_moves_faster_beside_a_term_for_prediction(weight):
+    est = PoEVAE(**QUICK, init="random", prediction_weight=weight, max_iter=0).fit(curved(30))
+    shares = {
+        id(parameter): (group.share, group.weight_decay)
+        for group in optimizer_of(est.model_, est._objective, 0.5).groups
+        for parameter in group.parameters
+    }
+    noise = {id(p) for likelihood in est.model_.likelihoods for p in likelihood.parameters()}
+    assert {shares[one] for one in noise} == {(3.0, 0.0) if weight else (1.0, 0.5)}
+    assert {share for one, share in shares.items() if one not in noise} == {(1.0, 0.5)}
