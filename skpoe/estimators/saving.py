@@ -31,8 +31,9 @@ _DOCUMENT = {
     "kept": dict,
     "output": object,
 }
-# where files go is no part of a model, and none that is loaded shall write where a stranger says
-UNSAVED = {"checkpoint", "checkpoint_every", "resume"}
+# where files go, and what torch compiles, is no part of a model; and none that is loaded shall
+# write where a stranger says
+UNSAVED = {"checkpoint", "checkpoint_every", "compile", "resume"}
 _OUTPUTS = ("default", "pandas", "polars", None)
 # a seed or a count of steps is a torch integer
 _MOST = 2**63
