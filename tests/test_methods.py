@@ -203,6 +203,15 @@ def test_a_shared_network_asks_for_equal_widths():
         MVAE(encoder=Shared()).fit(X)
 
 
+@pytest.mark.parametrize("size", [0, -1, 2.5, True])
+def test_shared_networks_tell_modalities_apart_by_at_least_one_number(size):
+    X = [np.zeros((4, 1)), np.ones((4, 1))]
+    with pytest.raises(
+        ValueError, match="embedding_dim of Shared, the decoder, must be a positive"
+    ):
+        MVAE(decoder=Shared(embedding_dim=size), max_iter=1).fit(X)
+
+
 @pytest.mark.parametrize("cls", [MVAE, MIWAE, JMVAE])
 def test_architectures_are_named(cls):
     X = columns(2, width=3)

@@ -281,6 +281,10 @@ class Pieces:
                 f"{dict(zip(self.names, self.widths, strict=True))}."
             )
         size = wanted.embedding_dim
+        if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
+            raise ValueError(
+                f"embedding_dim of Shared, the {what}, must be a positive integer; got {size!r}."
+            )
         embedding = nn.Parameter(torch.randn(self.n_modalities, size, generator=self.generator))
         if wanted.tied:
             embedding = self._tied.setdefault(size, embedding)
