@@ -235,6 +235,7 @@ def train(
             raise
         run.interrupted = True
     model.eval()
+    optimizer.zero_grad()  # they are as large as the model
     if validation is not None or run.diverged:
         keeper.restore()
     # after a divergence its moments are of no use

@@ -147,6 +147,11 @@ def test_kl_warmup_reaches_the_objective():
     assert abs(quarter - trained(Plan(**plan))[1].history[0]["loss"]) > 0.1
 
 
+def test_no_gradients_are_left():
+    model, _ = trained(Plan(max_iter=1))
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
 def test_gradients_are_clipped():
     """Without clipping AdamW takes the same first step however large the gradient, then less.
 
