@@ -155,14 +155,14 @@ def test_no_gradients_are_left():
 def test_gradients_are_clipped():
     """Without clipping AdamW takes the same first step however large the gradient, then less.
 
-    So look at the gradients themselves: after a step they are what the optimiser was given.
+    So look at the gradients themselves: after a step a tenth of them is in its averages.
     """
     world = LinearGaussian()
     model = world.model("diagonal_gaussian", perturb=2.0)
     run = train(
         model, ELBO(), Rows.alike(world.batch()), Plan(max_iter=1, batch_size=40), ["a", "b", "c"]
     )
-    given = torch.stack([p.grad.norm() for p in model.parameters()]).norm()
+    given = torch.stack([kept["exp_avg"].norm() for kept in run.moments.values()]).norm() / 0.1
     assert run.history[0]["gradient_norm"] > 20
     np.testing.assert_allclose(given, 10.0, rtol=1e-3)
 
