@@ -38,12 +38,14 @@ class Recording:
     function : callable
         Takes a :class:`~skpoe.data.rows.Picked`. What it works on, beside that, stays where it
         is.
+    device : torch.device
+        A GPU; it need not be the one that torch takes by default.
     """
 
     most = 8
 
-    def __init__(self, function: Callable[[Picked], None]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[[Picked], None], device: torch.device) -> None:
+        self.function, self.device = function, device
         self.refusal = ""
         self._kinds: dict[Hashable, _Kind] = {}
         self._pool: tuple[int, int] | None = None
@@ -61,16 +63,17 @@ class Recording:
             return
         kind = self._kinds.setdefault(picked.kind, _Kind())
         kind.n_seen += 1
-        if kind.n_seen <= _WARM:
-            self._aside(picked)
-            return
-        if kind.graph is None:
-            self._record(kind, picked)
-        if kind.held is None or kind.graph is None:
-            self.function(picked)
-            return
-        kind.held.copy_(picked)
-        kind.graph.replay()
+        with torch.cuda.device(self.device):
+            if kind.n_seen <= _WARM:
+                self._aside(picked)
+                return
+            if kind.graph is None:
+                self._record(kind, picked)
+            if kind.held is None or kind.graph is None:
+                self.function(picked)
+                return
+            kind.held.copy_(picked)
+            kind.graph.replay()
 
     def _aside(self, picked: Picked) -> None:
         """Call the function in a stream of its own, as recordings want it before they are made."""

@@ -79,7 +79,7 @@ class Stepper:
         self._kl_weight = torch.ones((), dtype=torch.float32, device=device)
         self.is_compiled = is_compiled
         records = device.type == "cuda" and team.size == 1
-        self.recording = Recording(self._step_by_tensors) if records else None
+        self.recording = Recording(self._step_by_tensors, device) if records else None
 
     def take(
         self, picked: Picked, rows: Tensor, number: int, rate: float, kl_weight: float
@@ -103,13 +103,15 @@ class Stepper:
         Spoilt
             On a CPU, when the loss is not finite.
         """
-        if self.is_compiled or self.recording is not None:
-            self._number.fill_(number)
+        if not self.is_compiled and self.recording is None:
+            self._step(picked, rows, number, rate, kl_weight)
+            return
+        self._number.fill_(number)
+        self._kl_weight.fill_(kl_weight)
         if self.recording is None:
-            self._step(picked, rows, self._number if self.is_compiled else number, rate, kl_weight)
+            self._step(picked, rows, self._number, rate, self._kl_weight)
             return
         self._rate.fill_(rate)
-        self._kl_weight.fill_(kl_weight)
         self.recording(picked)
 
     def finish(self) -> tuple[float, float]:

@@ -29,8 +29,8 @@ def recordings(monkeypatch):
     """All recordings that are made in a test."""
     made, start = [], Recording.__init__
 
-    def note(self, function):
-        start(self, function)
+    def note(self, *args):
+        start(self, *args)
         made.append(self)
 
     monkeypatch.setattr(Recording, "__init__", note)
