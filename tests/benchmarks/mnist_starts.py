@@ -3,8 +3,8 @@
     python tests/benchmarks/mnist_starts.py mnist.npz [--device cuda]
 
 PoEVAE with its defaults, with a random start, and with one at factor analysis. Printed: seconds of
-the fit by the wall clock, log-likelihood of 2,000 test rows (100 draws, nats), and the squared error
-of each of their halves given the other, relative to that of the mean of the training rows.
+the fit by the wall clock, log-likelihood of 2,000 test rows (100 draws, nats), and the squared
+error of each of their halves given the other, relative to that of the mean of the training rows.
 """
 
 import argparse
