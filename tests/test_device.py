@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from likelihood_oracles import started
-from small import VAES, small
+from small import KINDS, VAES, small
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skpoe import MIWAE, MVAE, ModularVAE, PoEVAE
@@ -72,8 +72,9 @@ def rows(widths, *, with_holes, n_rows=12):
     return X
 
 
-@pytest.mark.parametrize("with_holes", [False, True])
-@pytest.mark.parametrize("cls", VAES)
+@pytest.mark.parametrize(
+    ("cls", "with_holes"), [*((cls, True) for cls in VAES), *((cls, False) for cls in KINDS)]
+)
 def test_a_step_asks_the_device_for_nothing(cls, with_holes):
     est = small(cls, latent_dim=2, max_iter=1, hidden_layer_sizes=(4,), random_state=0)
     assert not step_without_numbers(est, rows((3, 2, 2), with_holes=with_holes))
