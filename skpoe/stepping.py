@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +67,7 @@ class Stepper:
     ) -> None:
         self.model, self.data, self.optimizer = model, data, optimizer
         self.seed, self.team = seed, team
-        self.objective = compiled(objective) if is_compiled else objective
+        self.objective: Callable[..., Tensor] = compiled(objective) if is_compiled else objective
         device = data.weights.device
         # of an epoch: sum of the objective, largest norm, steps before the first that was spoilt
         self._total = torch.zeros((), dtype=torch.float64, device=device)

@@ -14,6 +14,7 @@ from likelihood_oracles import started
 from small import KINDS, VAES, small
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import skpoe
 from skpoe import MIWAE, MVAE, ModularVAE, PoEVAE
 from skpoe.estimators.choices import OBJECTIVES, POSTERIORS, STRATEGIES
 from skpoe.likelihoods import LIKELIHOODS
@@ -194,7 +195,7 @@ def test_what_is_not_asked_does_not_change_the_objective(cls, monkeypatch):
 @pytest.mark.filterwarnings("ignore")  # of the compiler about its own parts
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("cls", [MVAE, PoEVAE])
-def test_compiled_steps_are_those_of_torch(cls, device):
+def test_compiled_steps_are_those_of_torch(cls, device, tmp_path):
     """Run by ``pytest -m slow tests/test_device.py``: compiling takes a minute."""
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("there is no GPU here")
@@ -210,5 +211,8 @@ def test_compiled_steps_are_those_of_torch(cls, device):
             compile=compiled,
             device=device,
         )
-        losses.append(est.fit(rows((4, 3), with_holes=True, n_rows=44)).loss_curve_)
+        X = rows((4, 3), with_holes=True, n_rows=44)
+        losses.append(est.fit(X).loss_curve_)
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-7)
+    again = skpoe.load(est.save(tmp_path / "model.skpoe"))
+    np.testing.assert_array_equal(again.transform(X), est.transform(X))
