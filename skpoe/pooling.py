@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.linear_model import LinearRegression
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -148,6 +149,7 @@ class PooledEstimator(MetaEstimatorMixin, BaseEstimator):
         several = _several(imputations)
         self.estimators_ = [clone(self.estimator).fit(X, y, **fit_params) for X in several]
         self._seen = [(X, y) for X in several]
+        self._is_weighted = bool(fit_params)
         if is_classifier(self.estimator):
             self.classes_ = self.estimators_[0].classes_
         return self
@@ -198,13 +200,11 @@ class PooledEstimator(MetaEstimatorMixin, BaseEstimator):
         pooled : Pooled
         """
         check_is_fitted(self)
-        if variance is None and (
-            estimate is not None
-            or not is_regressor(self.estimator)
-            or not hasattr(self.estimators_[0], "coef_")
-        ):
+        # shrunken or weighted coefficients have other errors than those of least squares
+        plain = type(self.estimator) is LinearRegression and not self.estimator.positive
+        if variance is None and (estimate is not None or not plain or self._is_weighted):
             raise ValueError(
-                "Standard errors are known here for the coef_ of linear regression alone; pass "
+                "Standard errors are known here for the coef_ of LinearRegression alone; pass "
                 "variance, a callable (estimator, X, y) -> squared standard errors."
             )
         read = (lambda made: made.coef_) if estimate is None else estimate

@@ -93,5 +93,9 @@ def test_what_is_asked_for_wrongly_is_told():
         PooledEstimator(LogisticRegression()).fit(several, y > 0).pool()
     with pytest.raises(ValueError, match="pass variance"):
         PooledEstimator(KMeans(2, random_state=0)).fit(several).pool()
+    with pytest.raises(ValueError, match="coef_ of LinearRegression alone"):
+        PooledEstimator(Ridge()).fit(several, y).pool()
+    with pytest.raises(ValueError, match="coef_ of LinearRegression alone"):
+        PooledEstimator(LinearRegression()).fit(several, y, sample_weight=np.abs(y)).pool()
     with pytest.raises(ValueError, match="2 rows leave nothing"):
         PooledEstimator(LinearRegression()).fit([X[:2] for X in several], y[:2]).pool()

@@ -119,7 +119,7 @@ _PARAMETERS = {
         higher.""",
     "compile": """bool, {default}
         Whether torch compiles what a step of training computes: it takes a minute, and needs a
-        C++ compiler, but steps of small networks are then two to four times as fast.""",
+        C++ compiler, but steps of small networks are then two to three times as fast.""",
     "device": """str, torch.device or None, {default}
         Where to train and predict. None is the CPU; "auto" takes a GPU if there is one.""",
     "n_threads": """int or None, {default}

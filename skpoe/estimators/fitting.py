@@ -226,12 +226,14 @@ class Fitting:
             model, objective = trial._compose(
                 source, weight, layout, copy.deepcopy(likelihoods), split, seed
             )
-            parts = some_of(hold(source, weight, model), split, seed)
+            rows = hold(source, weight, model)
+            parts = some_of(rows, split, seed)
             if not len(parts[1]):  # all rows are alike
                 return False
             if linear:
                 trial._start(model, objective, source, weight, parts, seed)
-            kept, held = (hold(source, weight, model).take(part) for part in parts)
+                rows = hold(source, weight, model)  # its units may have changed
+            kept, held = (rows.take(part) for part in parts)
             plan = trial._plan(seed, len(kept), linear)
             outcomes.append(try_out(model, objective, kept, held, plan, layout.names))
         return leads(*outcomes, held[torch.arange(len(held))][2])
