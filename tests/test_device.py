@@ -20,6 +20,8 @@ from skpoe.estimators.choices import OBJECTIVES, POSTERIORS, STRATEGIES
 from skpoe.likelihoods import LIKELIHOODS
 from skpoe.random import RowNoise
 
+QUICK = {"latent_dim": 2, "max_iter": 1, "hidden_layer_sizes": (4,), "random_state": 0}
+
 
 class Watch(TorchDispatchMode):
     """Notes tensors that are moved from one device to another."""
@@ -77,7 +79,7 @@ def rows(widths, *, with_holes, n_rows=12):
     ("cls", "with_holes"), [*((cls, True) for cls in VAES), *((cls, False) for cls in KINDS)]
 )
 def test_a_step_asks_the_device_for_nothing(cls, with_holes):
-    est = small(cls, latent_dim=2, max_iter=1, hidden_layer_sizes=(4,), random_state=0)
+    est = small(cls, **QUICK)
     assert not step_without_numbers(est, rows((3, 2, 2), with_holes=with_holes))
 
 
@@ -95,24 +97,15 @@ def test_nor_does_any_objective(objective):
         objective=objective,
         variational_strategy=strategy,
         n_subsets=1,
-        latent_dim=2,
         n_samples=3,
-        max_iter=1,
-        hidden_layer_sizes=(4,),
-        random_state=0,
+        **QUICK,
     )
     assert not step_without_numbers(est, rows((3, 2, 2), with_holes=True))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_nor_does_any_strategy(strategy):
-    est = ModularVAE(
-        variational_strategy=strategy,
-        latent_dim=2,
-        max_iter=1,
-        hidden_layer_sizes=(4,),
-        random_state=0,
-    )
+    est = ModularVAE(variational_strategy=strategy, **QUICK)
     assert not step_without_numbers(est, rows((3, 2), with_holes=True))
 
 
@@ -126,12 +119,9 @@ def test_nor_does_any_posterior(family):
         variational_posterior=family,
         prior=priors.get(family, "standard_gaussian"),
         variational_strategy=strategies.get(family, "mixture_of_experts"),
-        latent_dim=2,
         n_spheres=1,
         sphere_dim=1,
-        max_iter=1,
-        hidden_layer_sizes=(4,),
-        random_state=0,
+        **QUICK,
     )
     # torch has no gradient of gamma draws on "meta"
     has_gradient = family != "power_spherical_product"
@@ -142,9 +132,7 @@ def test_nor_does_any_posterior(family):
 def test_nor_does_any_likelihood(name):
     _, x, mask = started(name)
     x = np.where(mask, x, np.nan)
-    est = ModularVAE(
-        likelihood=name, latent_dim=2, max_iter=1, hidden_layer_sizes=(4,), random_state=0
-    )
+    est = ModularVAE(likelihood=name, **QUICK)
     assert not step_without_numbers(est, [x, x[:, :2]])
 
 
@@ -170,9 +158,7 @@ def without_asking(monkeypatch):
 @pytest.mark.parametrize("cls", VAES)
 def test_what_is_not_asked_does_not_change_the_objective(cls, monkeypatch):
     """Work that could have been left out changes nothing: the same value, and gradient."""
-    est = small(
-        cls, latent_dim=2, max_iter=1, hidden_layer_sizes=(4,), random_state=0, dtype="float64"
-    )
+    est = small(cls, **QUICK, dtype="float64")
     model, objective, batch, keys = parts(est, rows((3, 2, 2), with_holes=True))
 
     def value_and_gradient():
