@@ -79,14 +79,14 @@ def vmf_sample(
         asks = can_ask(done)
         for number in range(1, max_rounds if asks else min(max_rounds, _UNASKED_ROUNDS)):
             if not asks:
-                new, accepted = first_accepted(kappa, dim, uniform_source(number))
-                q, done = torch.where(done, q, new), done | accepted
-                continue
-            if bool(done.all()):
+                other, accepted = first_accepted(kappa, dim, uniform_source(number))
+                q, done = torch.where(done, q, other), done | accepted
+            elif bool(done.all()):
                 break
-            left = ~done
-            new, accepted = first_accepted(kappa[left], dim, uniform_source(number)[:, :, left])
-            q[left], done[left] = new, accepted
+            else:
+                left = ~done
+                new = first_accepted(kappa[left], dim, uniform_source(number)[:, :, left])
+                q[left], done[left] = new
     return NaturalPath.apply(eta, q, normals)
 
 
