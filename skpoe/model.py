@@ -202,22 +202,26 @@ class MultimodalVAE(nn.Module):
                 for m, raw in enumerate(raws)
             ]
             return torch.stack(terms, dim=-1)
-        terms = []
-        asked = None if scored is None else scored.T.tolist()  # known here, without asking again
-        for m in range(len(self.likelihoods)):
-            draws, where = z, None
-            if asked is not None and not all(asked[m]):
-                where = _places(tuple(asked[m]), z.device)
-                draws = z.index_select(1, where)
-            term = self.term(draws, batch, m)
-            if where is not None:
-                term = term.new_zeros(z.shape[:-1]).index_copy(1, where, term)
-            terms.append(term)
+        # where each modality is scored, known here without asking again
+        where = [
+            None if scored is None or all(asked) else _places(tuple(asked), z.device)
+            for asked in (scored.T.tolist() if scored is not None else [()] * self.n_modalities)
+        ]
+        draws = [z if at is None else z.index_select(1, at) for at in where]
+        nothing = z.new_zeros(z.shape[:-1])
+        terms = [
+            term if at is None else nothing.index_copy(1, at, term)
+            for term, at in zip(self.terms(draws, batch), where, strict=True)
+        ]
         return torch.stack(terms, dim=-1)
 
     def term(self, z: Tensor, batch: Batch, modality: int) -> Tensor:
         """Log p(x_m | z) of one modality: z (..., N, D) to (..., N) nats."""
         return self._log_prob(modality, batch, self.decode(z, modality))
+
+    def terms(self, draws: Sequence[Tensor], batch: Batch) -> list[Tensor]:
+        """Log p(x_m | z_m) of every modality by draws of its own: M tensors (..., N, D)."""
+        return [self._log_prob(m, batch, raw) for m, raw in enumerate(self.decode_own(draws))]
 
     def _log_prob(self, modality: int, batch: Batch, raw: Tensor) -> Tensor:
         mask = None if batch.complete[modality] else batch.masks[modality]
@@ -229,10 +233,18 @@ class MultimodalVAE(nn.Module):
         Where there are private variables and z holds the shared ones alone, they are zero: the
         mean of their prior.
         """
-        if self.private is not None:
-            z = self.private.seen_by(modality, z, self.latent_dim)
-        raw = self.decoders.one(modality, z.flatten(0, -2))
+        raw = self.decoders.one(modality, self._seen(z, modality).flatten(0, -2))
         return raw.unflatten(0, z.shape[:-1])
+
+    def decode_own(self, draws: Sequence[Tensor]) -> list[Tensor]:
+        """Apply every decoder to draws of its own, as :meth:`decode` does: M tensors (..., D)."""
+        seen = [self._seen(z, m).flatten(0, -2) for m, z in enumerate(draws)]
+        raws = self.decoders.own(seen)
+        return [raw.unflatten(0, z.shape[:-1]) for raw, z in zip(raws, draws, strict=True)]
+
+    def _seen(self, z: Tensor, modality: int) -> Tensor:
+        private = self.private
+        return z if private is None else private.seen_by(modality, z, self.latent_dim)
 
     def sample(self, noise: RowNoise) -> Tensor:
         """Draw z from the prior, private variables included: (N, D or D + M * P)."""

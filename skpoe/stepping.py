@@ -157,7 +157,7 @@ class Stepper:
         value = loss.detach()
         self.team.add_gradients(self.optimizer.parameters, value)
         parameters = [p for p in self.optimizer.parameters if p.grad is not None]
-        norm = nn.utils.get_total_norm([p.grad for p in parameters], foreach=True)
+        norm = _total_norm([p.grad for p in parameters if p.grad is not None])
         if can_ask(norm):
             steep, both = torch.stack([norm, norm + value]).tolist()
             if not math.isfinite(both):
@@ -173,3 +173,8 @@ class Stepper:
             self.optimizer.step(rate, skip=self._spoilt)
         self._total += weighted.detach()
         torch.maximum(self._steepest, norm, out=self._steepest)
+
+
+def _total_norm(gradients: list[Tensor]) -> Tensor:
+    """Norm of all numbers in all gradients, by fewer calls than torch's own function."""
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))

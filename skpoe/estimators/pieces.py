@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..likelihoods import Likelihood
 from ..model import MultimodalVAE
-from ..nn import ARCHITECTURES, InBfloat16, LinearPlus, Shared, mlp
+from ..nn import ARCHITECTURES, InBfloat16, LinearPlus, MLPFactory, Shared, StackedNetworks, mlp
 from ..nn.networks import Networks, SeparateNetworks, SharedNetwork
 from ..objectives import IWAE, Objective
 from ..posteriors import DiagonalGaussian, Family, FullGaussian
@@ -248,6 +248,10 @@ class Pieces:
             if self.linear:
                 network = self._plus(label, network, n_in, n_out, reads=what == "encoder")
             made.append(network)
+        # a network that a user makes stays as it is
+        plain = all(factory is None or isinstance(factory, MLPFactory) for factory in factories)
+        if plain and len(made) > 1 and StackedNetworks.can_hold(made):
+            return StackedNetworks(made)
         return SeparateNetworks(made)
 
     def _plus(

@@ -6,6 +6,7 @@ from .conv import ConvDecoder, ConvEncoder
 from .linear_plus import LinearPlus
 from .mlp import ACTIVATIONS, mlp
 from .shared import Shared
+from .stacked import StackedNetworks
 
 __all__ = [
     "ACTIVATIONS",
@@ -17,5 +18,6 @@ __all__ = [
     "LinearPlus",
     "MLPFactory",
     "Shared",
+    "StackedNetworks",
     "mlp",
 ]

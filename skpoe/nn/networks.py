@@ -24,6 +24,10 @@ class Networks(nn.Module, ABC):
     def each(self, values: Sequence[Tensor]) -> Tensor:
         """Apply each network to its modality: M tensors (N, n_in) -> (N, M, n_out)."""
 
+    def own(self, values: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Apply each network to an input of its own: M tensors (N_m, n_in) -> (N_m, n_out)."""
+        return [self.one(m, x) for m, x in enumerate(values)]
+
     @abstractmethod
     def every(self, x: Tensor) -> Sequence[Tensor]:
         """Apply each network to the same input: (N, n_in) -> M tensors (N, n_out)."""
@@ -51,8 +55,7 @@ class SeparateNetworks(Networks):
         return self.networks[modality](x)
 
     def each(self, values: Sequence[Tensor]) -> Tensor:
-        outputs = [network(x) for network, x in zip(self.networks, values, strict=True)]
-        return torch.stack(outputs, dim=1)
+        return torch.stack(list(self.own(values)), dim=1)
 
     def every(self, x: Tensor) -> Sequence[Tensor]:
         return [network(x) for network in self.networks]

@@ -123,10 +123,10 @@ class AlignedELBO(Objective):
         ``centres`` (2, N, D) are the posterior means given the two parts (2, N, M).
         """
         fit = prediction = z.new_zeros(len(batch))
-        for m, likelihood in enumerate(model.likelihoods):
-            # a modality is predicted from the part that it is not in
-            other = torch.where(parts[0, :, m, None], centres[1], centres[0])
-            raw = model.decode(torch.cat([z[:, 0], other[None]]), m)
+        # a modality is predicted from the part that it is not in
+        others = [torch.where(part[:, None], centres[1], centres[0]) for part in parts[0].mT]
+        raws = model.decode_own([torch.cat([z[:, 0], other[None]]) for other in others])
+        for m, (likelihood, raw) in enumerate(zip(model.likelihoods, raws, strict=True)):
             x, mask = batch.values[m], batch.masks[m]
             weight = 1.0 if self.likelihood_weights is None else self.likelihood_weights[m]
             fit = fit + weight * likelihood.log_prob(x, mask, raw[:-1]).mean(0)

@@ -60,7 +60,7 @@ class AutoregressiveELBO(Objective):
         z = posterior.rsample(self.n_samples, noise.fold("latent"))
         rows = torch.arange(n_rows, device=observed.device)
         # each modality is scored once: by the draws of the time at which it is added
-        terms = [model.term(z[:, time[:, m], rows], batch, m) for m in range(n_modalities)]
+        terms = model.terms([z[:, time[:, m], rows] for m in range(n_modalities)], batch)
         fit = self._weigh(torch.stack(terms, dim=-1)).sum(-1).mean(0)
         kl = posterior[0].kl(z[:, :1])[0]
         if n_times > 1:
