@@ -202,18 +202,17 @@ class MultimodalVAE(nn.Module):
                 for m, raw in enumerate(raws)
             ]
             return torch.stack(terms, dim=-1)
-        # where each modality is scored, known here without asking again
-        where = [
-            None if scored is None or all(asked) else _places(tuple(asked), z.device)
-            for asked in (scored.T.tolist() if scored is not None else [()] * self.n_modalities)
-        ]
-        draws = [z if at is None else z.index_select(1, at) for at in where]
-        nothing = z.new_zeros(z.shape[:-1])
-        terms = [
-            term if at is None else nothing.index_copy(1, at, term)
-            for term, at in zip(self.terms(draws, batch), where, strict=True)
-        ]
-        return torch.stack(terms, dim=-1)
+        if scored is None:
+            return torch.stack(self.terms([z] * self.n_modalities, batch), dim=-1)
+        asked = tuple(map(tuple, scored.T.tolist()))  # known here, without asking again
+        places = _places(asked, z.device)
+        draws = z.index_select(1, places.flatten()).unflatten(1, places.shape).unbind(1)
+        own = torch.stack(self.terms(draws, batch), dim=-1)  # (K, C, N, M)
+        at = places.mT[None, :, None].expand_as(own)
+        result = own.new_zeros(*z.shape[:-1], len(asked)).scatter(1, at, own)
+        if len({*map(sum, asked)}) > 1:  # some were scored that nobody asked for
+            result = result * scored[:, None].to(z.device)
+        return result
 
     def term(self, z: Tensor, batch: Batch, modality: int) -> Tensor:
         """Log p(x_m | z) of one modality: z (..., N, D) to (..., N) nats."""
@@ -257,9 +256,10 @@ class MultimodalVAE(nn.Module):
 
 
 @kept
-def _places(marked: Sequence[bool], device: torch.device) -> Tensor:
-    """Say where True stands: int64."""
+def _places(marked: Sequence[Sequence[bool]], device: torch.device) -> Tensor:
+    """Say where True stands in each row, int64 (M, C); then come others, if it has fewer."""
+    most = max(map(sum, marked))
+    rows = [sorted(range(len(row)), key=lambda place: not row[place])[:most] for row in marked]
     # made there, not sent
-    return torch.stack(
-        [torch.full((), place, device=device) for place, yes in enumerate(marked) if yes]
-    )
+    numbers = [torch.full((), place, device=device) for row in rows for place in row]
+    return torch.stack(numbers).view(len(marked), most)

@@ -31,6 +31,7 @@ _ARRAY_KINDS: dict[torch.dtype, type[np.floating]] = {
     torch.float64: np.float64,
 }
 _ARRAY_ROUNDS = tuple((np.uint64(shift), np.uint64(factor)) for shift, factor in _ROUNDS)
+_ALL_BITS = (1 << 64) - 1
 _ARRAY_LAST, _ARRAY_HIGH = np.uint64(31), np.uint64(41)
 # at most so many numbers are kept to be used again
 _KEPT = 4096
@@ -214,19 +215,18 @@ class RowNoise:
 
     def _integers(self, lead: tuple[int, ...], event: int) -> Tensor:
         """Give 64 random bits each: int64 (*lead, N, event)."""
-        return _mix(self._counters(lead, event))
-
-    def _counters(self, lead: tuple[int, ...], event: int) -> Tensor:
         count = _count(math.prod(lead) * event, self._start.device)
         purpose = self._purpose
         start = self._start + (_signed(purpose) if isinstance(purpose, int) else purpose)
-        return count.view(*lead, 1, event) + start[:, None]
+        return _mix(count.view(*lead, 1, event) + start[:, None])
 
     def _bits(self, lead: tuple[int, ...], event: int, dtype: torch.dtype) -> np.ndarray | None:
         """Give what :meth:`_integers` gives, uint64, where numpy can go on: calls cost less."""
         if dtype not in _ARRAY_KINDS or not can_ask(self._start):
             return None
-        return _mix_array(self._counters(lead, event).numpy().view(np.uint64))
+        count = _count(math.prod(lead) * event).numpy().view(np.uint64)
+        start = self._start.numpy().view(np.uint64) + np.uint64(int(self._purpose) & _ALL_BITS)
+        return _mix_array(count.reshape(*lead, 1, event) + start[:, None])
 
     def uniform(self, *lead: int, event: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Draw from the open interval (0, 1), shape ``(*lead, N, event)``."""

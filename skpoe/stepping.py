@@ -159,8 +159,8 @@ class Stepper:
         parameters = [p for p in self.optimizer.parameters if p.grad is not None]
         norm = _total_norm([p.grad for p in parameters if p.grad is not None])
         if can_ask(norm):
-            steep, both = torch.stack([norm, norm + value]).tolist()
-            if not math.isfinite(both):
+            steep, said = torch.stack([norm, value]).tolist()
+            if not math.isfinite(steep + said):
                 raise Spoilt(picked)
             if steep > _CLIP:
                 nn.utils.clip_grads_with_norm_(parameters, _CLIP, norm, foreach=True)

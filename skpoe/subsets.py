@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .device import can_ask, kept
+from .device import can_ask, holds, kept
 from .random import RowNoise, hash_weights
 
 # a powerset of more modalities is sampled
@@ -117,10 +117,12 @@ class Subsets(nn.Module):
         membership = members[:, None] & observed
         if len(members) == 1:
             return membership, equal_log_weights(membership)
-        kept = membership.any(-1) | ~members.any(-1)[:, None]
-        weights = self.weights.double()[:, None] * kept
-        weights[0] += weights.sum(0) == 0
-        return membership, (weights / weights.sum(0)).log()
+        weights = self.weights.double()[:, None]
+        if not holds(observed.all(), otherwise=False):
+            weights = weights * (membership.any(-1) | ~members.any(-1)[:, None])
+            weights[0] += weights.sum(0) == 0
+        log_weights = (weights / weights.sum(0)).log()
+        return membership, log_weights.expand(membership.shape[:2])
 
 
 @kept

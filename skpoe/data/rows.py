@@ -65,7 +65,7 @@ class Held:
 
     def __getitem__(self, rows: Tensor) -> tuple[Batch, Tensor]:
         """Batch of some rows, and their keys."""
-        return self.batch[rows], self.keys[rows]
+        return self.batch[rows], self.keys.index_select(0, rows)
 
 
 class Streamed:
@@ -180,8 +180,8 @@ class Rows:
 
     def __getitem__(self, rows: Tensor) -> tuple[Batch, Tensor, Tensor]:
         """Batch, keys (n,) and weights (n,) of some rows."""
-        where = rows if self.index is None else self.index[rows]
-        return *self.table[where], self.weights[where]
+        where = rows if self.index is None else self.index.index_select(0, rows)
+        return *self.table[where], self.weights.index_select(0, where)
 
     def take(self, rows: Tensor) -> Rows:
         """Keep some rows; nothing is copied."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
 import torch
@@ -79,7 +79,7 @@ class StackedNetworks(Networks):
         return [self[m] for m in range(len(self))]
 
     def one(self, modality: int, x: Tensor) -> Tensor:
-        for n, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+        for n, (weight, bias) in enumerate(self._layers()):
             x = torch.addmm(bias[modality], self._activated(n, x), weight[modality])
         return x
 
@@ -96,9 +96,16 @@ class StackedNetworks(Networks):
 
     def _together(self, x: Tensor) -> Tensor:
         """Apply all to inputs of their own: (M, N, n_in) -> (M, N, n_out)."""
-        for n, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+        for n, (weight, bias) in enumerate(self._layers()):
             x = torch.baddbmm(bias, self._activated(n, x), weight)
         return x
+
+    def _layers(self) -> Iterator[tuple[Tensor, Tensor]]:
+        # in a tenth of the time in which a ParameterList is gone over
+        weights, biases = self.weights._parameters.values(), self.biases._parameters.values()
+        return zip(
+            cast("Iterable[Tensor]", weights), cast("Iterable[Tensor]", biases), strict=True
+        )
 
     def _activated(self, layer: int, x: Tensor) -> Tensor:
         return self.activations[layer - 1](x) if layer else x

@@ -11,7 +11,7 @@ from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
 from ..subsets import sample_within
-from .base import Objective
+from .base import Objective, over_draws, where_shown
 
 # of the errors that hidden modalities are predicted with: the least variance, and the start
 _LEAST_VARIANCE, _LOG_ERROR = 0.01, -0.15
@@ -103,8 +103,8 @@ class AlignedELBO(Objective):
             fit, prediction = self._fit_and_prediction(model, batch, z, parts, centres)
             value = value + fit + 0.5 * self.prediction_weight * prediction
         else:
-            value = value + self._fit(model, z, batch).sum(-1).mean(0)[0]
-        value = value * observed.any(-1)
+            value = value + over_draws(self._fit(model, z, batch).sum(-1))[0]
+        value = where_shown(value, batch)
         if not len(parts):
             return value
         apart = (joint.kl_to(posterior[1:], z) * parts.any(-1)).sum(0)
@@ -129,7 +129,7 @@ class AlignedELBO(Objective):
         for m, (likelihood, raw) in enumerate(zip(model.likelihoods, raws, strict=True)):
             x, mask = batch.values[m], batch.masks[m]
             weight = 1.0 if self.likelihood_weights is None else self.likelihood_weights[m]
-            fit = fit + weight * likelihood.log_prob(x, mask, raw[:-1]).mean(0)
+            fit = fit + weight * over_draws(likelihood.log_prob(x, mask, raw[:-1]))
             if likelihood.has_own_noise and self.log_error is not None:
                 variance = _LEAST_VARIANCE + (2 * self.log_error[m]).exp()
                 gap = (x - raw[-1]).square() / variance + variance.log()

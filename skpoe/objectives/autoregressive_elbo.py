@@ -10,7 +10,7 @@ from torch import Tensor
 from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
-from .base import Objective
+from .base import Objective, over_draws, where_shown
 
 
 class AutoregressiveELBO(Objective):
@@ -61,9 +61,9 @@ class AutoregressiveELBO(Objective):
         rows = torch.arange(n_rows, device=observed.device)
         # each modality is scored once: by the draws of the time at which it is added
         terms = model.terms([z[:, time[:, m], rows] for m in range(n_modalities)], batch)
-        fit = self._weigh(torch.stack(terms, dim=-1)).sum(-1).mean(0)
+        fit = over_draws(self._weigh(torch.stack(terms, dim=-1)).sum(-1))
         kl = posterior[0].kl(z[:, :1])[0]
         if n_times > 1:
             later = posterior[1:]
             kl = kl + later.kl_to(posterior[: n_times - 1], z[:, 1:]).sum(0)
-        return (fit - self._cost(kl, kl_weight)) * observed.any(-1)
+        return where_shown(fit - self._cost(kl, kl_weight), batch)

@@ -89,7 +89,19 @@ class Objective(nn.Module, ABC):
         """Charge a KL from the prior."""
         if self.free_bits:
             kl = (kl - self.free_bits).clamp(min=0.0)
-        return self.beta * kl_weight * kl
+        weight = self.beta * kl_weight
+        return kl if isinstance(weight, float) and weight == 1.0 else weight * kl
+
+
+def over_draws(value: Tensor) -> Tensor:
+    """Average over the first axis: (K, ...) to (...)."""
+    return value.squeeze(0) if len(value) == 1 else value.mean(0)
+
+
+def where_shown(value: Tensor, batch: Batch) -> Tensor:
+    """Give zero for a row that shows nothing."""
+    # if one modality is never missing, there is none
+    return value if any(batch.complete) else value * batch.observed.any(-1)
 
 
 def with_gradient_of(surrogate: Tensor, value: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
 from ..subsets import all_and_each
-from .base import Objective
+from .base import Objective, over_draws
 
 
 class CRMVAEObjective(Objective):
@@ -42,7 +42,7 @@ class CRMVAEObjective(Objective):
         posterior = model.posterior(batch, membership)
         z = posterior.rsample(self.n_samples, noise.fold("latent"))
         terms = self._fit(model, z, batch, all_and_each(n_modalities)) * membership
-        fit = terms.sum((1, 3)).mean(0)
+        fit = over_draws(terms.sum((1, 3)))
         joint, z = posterior[0], z[:, :1]
         apart = (joint.kl_to(posterior[1:], z) * observed.mT).sum(0)
         regular = self._cost(joint.kl(z)[0], kl_weight) + self.beta * kl_weight * apart

@@ -10,7 +10,7 @@ from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
 from ..subsets import Subsets
-from .base import Objective
+from .base import Objective, over_draws, where_shown
 
 
 class ELBO(Objective):
@@ -86,7 +86,7 @@ class ELBO(Objective):
         posterior = model.posterior(batch, membership, log_weights)
         drawn = posterior if self.n_drawn is None else posterior.thin(self.n_drawn, noise)
         z = drawn.rsample(self.n_samples, noise.fold("latent"))
-        fit = self._fit(model, z, batch).sum(-1).mean(0)
+        fit = over_draws(self._fit(model, z, batch).sum(-1))
         charged = drawn
         if self.gradient == "standard" and self.mixture == "components":
             charged = posterior if posterior.has_kl else drawn
@@ -95,4 +95,4 @@ class ELBO(Objective):
             judged = drawn.detach() if self.gradient == "stl" else drawn
             kl = -judged.log_ratio(z, of_component=self.mixture == "components").mean(0)
         value = drawn.average(fit) - charged.average(self._cost(kl, kl_weight))
-        return value * batch.observed.any(-1)
+        return where_shown(value, batch)

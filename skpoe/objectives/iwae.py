@@ -12,7 +12,7 @@ from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..posteriors import SubsetPosterior
 from ..random import RowNoise
-from .base import Objective, with_gradient_of
+from .base import Objective, where_shown, with_gradient_of
 
 
 class IWAE(Objective):
@@ -94,7 +94,7 @@ class IWAE(Objective):
             inferred = posterior.inferred(z)  # the density of other draws is in no weight
             z.register_hook(lambda gradient: torch.where(inferred, gradient * factor, gradient))
             value = with_gradient_of((share * log_weight).sum((0, 1)), value)
-        return value * batch.observed.any(-1)
+        return where_shown(value, batch)
 
     def _log_weights(
         self,

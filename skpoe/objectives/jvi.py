@@ -13,6 +13,7 @@ from ..data.batch import Batch
 from ..device import kept
 from ..model import MultimodalVAE
 from ..random import RowNoise
+from .base import where_shown
 from .iwae import IWAE
 
 # subsets of the draws that are averaged over, of each size
@@ -70,7 +71,7 @@ class JVI(IWAE):
         log_weight = self._log_weights(model, batch, posterior, z, kl_weight)
         # a draw of each component at a time: (K, N)
         log_weight = (log_weight + posterior.log_weights).logsumexp(1)
-        return jackknife(log_weight, self.order) * batch.observed.any(-1)
+        return where_shown(jackknife(log_weight, self.order), batch)
 
 
 def jackknife(log_weight: Tensor, order: int) -> Tensor:

@@ -8,7 +8,7 @@ from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
 from ..subsets import all_and_each
-from .base import Objective
+from .base import Objective, over_draws
 
 
 class MMVMObjective(Objective):
@@ -42,6 +42,6 @@ class MMVMObjective(Objective):
         z = single.rsample(self.n_samples, noise.fold("latent"))
         own = all_and_each(n_modalities, z.device)[1:, None]
         fit = self._fit(model, z, batch, all_and_each(n_modalities)[1:]) * own
-        kl = (single.component_log_prob(z) - mixture.mixture_log_prob(z)).mean(0)
-        fit = fit.sum(-1).mean(0)
+        kl = over_draws(single.component_log_prob(z) - mixture.mixture_log_prob(z))
+        fit = over_draws(fit.sum(-1))
         return ((fit - self._cost(kl, kl_weight)) * batch.observed.mT).sum(0)

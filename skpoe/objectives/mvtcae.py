@@ -10,7 +10,7 @@ from torch import Tensor
 from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
-from .base import Objective
+from .base import Objective, over_draws, where_shown
 
 
 class MVTCAEObjective(Objective):
@@ -60,9 +60,9 @@ class MVTCAEObjective(Objective):
         posterior = model.posterior(batch, torch.cat([observed[None], alone[:, None] & observed]))
         joint, single = posterior[0], posterior[1:]
         z = joint.rsample(self.n_samples, noise.fold("latent"))
-        fit = self._fit(model, z, batch).sum(-1).mean(0)[0]
+        fit = over_draws(self._fit(model, z, batch).sum(-1))[0]
         n = observed.sum(-1).clamp(min=1)
         apart = (joint.kl_to(single, z) * observed.mT).sum(0)
         prior = self._cost(joint.kl(z)[0], kl_weight)
         regular = self.beta * kl_weight * self.alpha / n * apart + (1 - self.alpha) * prior
-        return ((n - self.alpha) / n * fit - regular) * observed.any(-1)
+        return where_shown((n - self.alpha) / n * fit - regular, batch)

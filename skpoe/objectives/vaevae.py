@@ -9,7 +9,7 @@ from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
 from ..subsets import all_and_each, held_anywhere, sample_within
-from .base import Objective
+from .base import Objective, over_draws
 
 
 class VAEVAEObjective(Objective):
@@ -57,7 +57,7 @@ class VAEVAEObjective(Objective):
         parts = membership[1:]
         posterior = model.posterior(batch, membership)
         z = posterior.rsample(self.n_samples, noise.fold("latent"))
-        fit = (self._fit(model, z, batch, scored).mean(0) * membership).sum(-1)  # (S, N)
+        fit = (over_draws(self._fit(model, z, batch, scored)) * membership).sum(-1)  # (S, N)
         joint, rest = posterior[0], posterior[1:]
         apart = self.beta * kl_weight * (joint.kl_to(rest, z[:, :1]) * parts.any(-1)).sum(0)
         several = observed.sum(-1) > 1

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..random import RowNoise
 
@@ -120,6 +121,27 @@ class Family(ABC):
     def product(self, experts: Params, membership: Tensor) -> Params:
         """Multiply the experts in each subset; membership is (S, N, M) bool."""
 
+    def product_with_prior(
+        self, experts: Params, powers: Tensor, prior: Params, held: Tensor | None = None
+    ) -> Params:
+        """Multiply the experts in each subset, and the prior.
+
+        Parameters
+        ----------
+        experts : Params
+        powers : Tensor of shape (S, N, M)
+            As :meth:`product` takes them.
+        prior : Params
+            Natural parameters, leaves (D,).
+        held : bool Tensor of shape (S, N), default=None
+            Where the prior is one of the experts; everywhere when None.
+        """
+        if held is None:
+            powers = F.pad(powers, (0, 1), value=1)
+        else:
+            powers = torch.cat([powers, held[..., None].to(powers.dtype)], dim=-1)
+        return self.product(self.append(experts, self.lift(prior)), powers)
+
     def noise(self, source: RowNoise, n_draws: int, params: Params) -> Any:
         """Draw what :meth:`rsample` turns into n_draws samples: normal numbers (K, S, N, D)."""
         mean = self.mean(params)
@@ -140,6 +162,10 @@ class Family(ABC):
     @abstractmethod
     def kl(self, params: Params, other: Params) -> Tensor:
         """KL(params || other) in nats, shape (S, N); either side may have S = 1 or N = 1."""
+
+    def prior_kl(self, params: Params, prior: Params) -> Tensor:
+        """KL(params || prior) in nats, (S, N), of a prior by its natural parameters, (D,)."""
+        return self.kl(params, self.at(prior))
 
     @abstractmethod
     def mean(self, params: Params) -> Tensor:

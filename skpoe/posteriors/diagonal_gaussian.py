@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .base import Family, LinearExpert, Params, added
 
 # exp(12) = 160,000: an expert may say a great deal, but may not overflow
-_LARGEST_LOG_PRECISION = 12.0
+_LOG_PRECISIONS = -12.0, 12.0
 
 
 class DiagonalGaussian(Family):
@@ -29,7 +30,8 @@ class DiagonalGaussian(Family):
 
     def experts(self, raw: Tensor, shared: Any = None, masks: Any = None) -> Params:
         mean, log_precision = raw.chunk(2, dim=-1)
-        precision = log_precision.clamp(-_LARGEST_LOG_PRECISION, _LARGEST_LOG_PRECISION).exp()
+        # a clamp whose gradient is one operation
+        precision = F.hardtanh(log_precision, *_LOG_PRECISIONS).exp()
         return {"h": mean * precision, "precision": precision}
 
     def evidence(self, loadings: Tensor, noise: Tensor, alone: bool) -> LinearExpert:
@@ -50,12 +52,18 @@ class DiagonalGaussian(Family):
         return {"mean": natural["h"] / precision, "precision": precision}
 
     def product(self, experts: Params, membership: Tensor) -> Params:
-        both = torch.cat([experts["h"], experts["precision"]], dim=-1)
-        h, precision = added(both, membership).chunk(2, dim=-1)
-        return {"mean": h / precision, "precision": precision}
+        return _moments(added(_both(experts), membership))
+
+    def product_with_prior(
+        self, experts: Params, powers: Tensor, prior: Params, held: Tensor | None = None
+    ) -> Params:
+        own = _both(prior)
+        if held is not None:
+            own = held[..., None] * own
+        return _moments(added(_both(experts), powers) + own)
 
     def rsample(self, params: Params, noise: Tensor) -> Tensor:
-        return params["mean"] + params["precision"].rsqrt() * noise
+        return torch.addcmul(params["mean"], params["precision"].rsqrt(), noise)
 
     def log_prob(self, params: Params, z: Tensor) -> Tensor:
         precision = params["precision"]
@@ -70,3 +78,12 @@ class DiagonalGaussian(Family):
 
     def mean(self, params: Params) -> Tensor:
         return params["mean"]
+
+
+def _both(natural: Params) -> Tensor:
+    return torch.cat([natural["h"], natural["precision"]], dim=-1)
+
+
+def _moments(both: Tensor) -> Params:
+    h, precision = both.chunk(2, dim=-1)
+    return {"mean": h / precision, "precision": precision}

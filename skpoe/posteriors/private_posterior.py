@@ -86,5 +86,5 @@ class PrivatePosterior:
 
     def kl(self) -> Tensor:
         """KL from the prior, of the private parts that are reached: (S, N)."""
-        kl = self.family.kl(self.params, self.family.at(self.prior.natural()))  # (M, N)
+        kl = self.family.prior_kl(self.params, self.prior.natural())  # (M, N)
         return (self.reach * kl.mT).sum(-1)

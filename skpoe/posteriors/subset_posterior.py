@@ -67,18 +67,20 @@ class SubsetPosterior:
         at = (step + uniform) / n_subsets * cumulative[-1]
         index = torch.searchsorted(cumulative.mT.contiguous(), at.mT.contiguous()).mT
         index = index.clamp(max=len(cumulative) - 1)
-        rows = torch.arange(index.shape[1], device=index.device)
 
         def keep(leaf: Tensor) -> Tensor:
-            if leaf.shape[1] == 1 and len(rows) != 1:
+            if len(leaf) == 1 or (leaf.shape[1] == 1 and index.shape[1] != 1):
                 return leaf
-            return leaf[index, rows] if len(leaf) > 1 else leaf
+            # a gather, for the gradient of an index adds up number by number
+            return leaf.gather(
+                0, index[(..., *[None] * (leaf.ndim - 2))].expand(-1, -1, *leaf.shape[2:])
+            )
 
         params = {name: keep(leaf) for name, leaf in self.params.items()}
         equal = torch.full_like(uniform, n_subsets).log().neg()
         private = self.private
         if private is not None:
-            private = replace(private, reach=private.reach[index, rows])
+            private = replace(private, reach=keep(private.reach))
         return SubsetPosterior(self.family, params, equal, self.prior, private)
 
     def rsample(self, n_draws: int, noise: RowNoise, antithetic: bool = False) -> Tensor:
@@ -155,7 +157,7 @@ class SubsetPosterior:
         In closed form where there is one, else averaged over the draws z.
         """
         if self.has_kl:
-            value = self.family.kl(self.params, self.family.at(self.prior.natural()))
+            value = self.family.prior_kl(self.params, self.prior.natural())
         else:
             value = (self.component_log_prob(z) - self.prior.log_prob(self.shared(z))).mean(0)
         return value if self.private is None else value + self.private.kl()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..distributions import mean_ratio, vmf_kl, vmf_log_prob, vmf_sample
+from ..distributions import kl_to_uniform, mean_ratio, vmf_kl, vmf_log_prob, vmf_sample
 from ..random import RowNoise
 from .base import Family, Params, added
 
@@ -83,6 +83,11 @@ class VonMisesFisher(Family):
         eta = experts["eta"]
         return {"eta": added(eta.flatten(2), membership).unflatten(2, eta.shape[2:])}
 
+    def product_with_prior(
+        self, experts: Params, powers: Tensor, prior: Params, held: Tensor | None = None
+    ) -> Params:
+        return self.product(experts, powers)  # the prior is uniform: its eta is 0
+
     def noise(self, source: RowNoise, n_draws: int, params: Params) -> Any:
         eta = params["eta"]
         n_spheres, n_subsets = eta.shape[-2], len(eta)
@@ -115,6 +120,11 @@ class VonMisesFisher(Family):
 
     def kl(self, params: Params, other: Params) -> Tensor:
         return vmf_kl(params["eta"], other["eta"]).sum(-1)
+
+    def prior_kl(self, params: Params, prior: Params) -> Tensor:
+        # uniform: half of the Bessel functions
+        kappa = torch.linalg.vector_norm(params["eta"], dim=-1)
+        return kl_to_uniform(kappa, self.dim).sum(-1)
 
     def mean(self, params: Params) -> Tensor:
         eta = params["eta"]

@@ -95,7 +95,6 @@ def one_of(
         None if shared is None else [shared] * n_subsets,
         None if masks is None else list(masks),
     )
-    experts = family.append(family.alone(said, prior), family.lift(prior))
     own = torch.eye(n_subsets, dtype=torch.bool, device=raw.device)[:, None]
-    shown = shown[..., None]
-    return family.product(experts, torch.cat([own & shown, ~shown], dim=-1))
+    experts = family.alone(said, prior)
+    return family.product_with_prior(experts, own & shown[..., None], prior, ~shown)

@@ -7,7 +7,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..data.batch import Batch
 from ..factor_analysis import FactorAnalysis
@@ -91,17 +90,12 @@ class ProductOfExperts(Strategy):
         experts = self.family.experts(raw, shared, batch.masks)
         if not self.prior_expert:
             experts = self.family.alone(experts, prior)
-        experts = self.family.append(experts, self.family.lift(prior))
         powers = membership
         if not self._is_plain:
             trust = cast("Tensor", self.trust_in(membership)).to(raw.dtype)
             powers = trust[..., None] * membership
-        if self.prior_expert:
-            powers = F.pad(powers, (0, 1), value=1)
-        else:
-            nothing = ~membership.any(-1, keepdim=True)
-            powers = torch.cat([powers, nothing.to(powers.dtype)], dim=-1)
-        return self.family.product(experts, powers)
+        held = None if self.prior_expert else ~membership.any(-1)
+        return self.family.product_with_prior(experts, powers, prior, held)
 
 
 def _read_trust(strategy: ProductOfExperts, _: object) -> None:
@@ -148,10 +142,10 @@ class ProductWithStandIns(Strategy):
         raw = torch.cat(
             [self.encoders.each(batch.values), self.stand_ins.each(batch.values)], dim=1
         )
-        experts = self.family.append(self.family.experts(raw, None), self.family.lift(prior))
         n_modalities = membership.shape[-1]
         held = membership.to(raw.dtype)
         size = held.sum(-1, keepdim=True)
         absent = (n_modalities - size) / max(1, n_modalities - 1)
-        power = torch.cat([held, held * absent / size.clamp(min=1), 1 - size.clamp(max=1)], dim=-1)
-        return self.family.product(experts, power)
+        powers = torch.cat([held, held * absent / size.clamp(min=1)], dim=-1)
+        experts = self.family.experts(raw, None)
+        return self.family.product_with_prior(experts, powers, prior, ~membership.any(-1))
