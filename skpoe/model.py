@@ -147,7 +147,9 @@ class MultimodalVAE(nn.Module):
         """
         family = self.strategy.family
         if membership is None:
-            membership, log_weights = self.subsets.within(batch.observed, noise)
+            membership, log_weights = self.subsets.within(
+                batch.observed, noise, whole=batch.is_whole
+            )
         if log_weights is None:
             log_weights = equal_log_weights(membership)
         encoded = self.encoded(batch)

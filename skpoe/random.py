@@ -14,6 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -26,6 +27,8 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _ROUNDS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 _ZERO = 0x5BD1E995
 _ROWS_AT_A_TIME = 512
+# numbers that are drawn at a time for rows that draw together
+_MOST_TOGETHER = 2**17
 _ARRAY_KINDS: dict[torch.dtype, type[np.floating]] = {
     torch.float32: np.float32,
     torch.float64: np.float64,
@@ -173,6 +176,15 @@ def tell_apart(keys: Tensor, before: Counter[int]) -> Tensor:
     return keys ^ _mix(rank + seen[which])  # nothing where that is 0
 
 
+@dataclass(frozen=True)
+class _Together:
+    """Where streams of more rows begin, what was drawn from them, and which rows are meant."""
+
+    start: Tensor
+    drawn: dict[tuple[Any, ...], Tensor]
+    rows: slice
+
+
 class RowNoise:
     """Independent streams of random numbers, one a row.
 
@@ -189,10 +201,34 @@ class RowNoise:
     def __init__(self, seed: int, keys: Tensor) -> None:
         self._start = keys ^ _signed(_mix_int((seed + 1) * _GOLDEN))
         self._purpose: int | Tensor = 0
+        self._together: _Together | None = None
 
     def __getitem__(self, rows: Tensor | slice) -> RowNoise:
         """Keep the streams of some rows."""
         return self._derive(self._start[rows], self._purpose)
+
+    def part(self, rows: slice) -> RowNoise:
+        """Keep the streams of some rows, and draw from them together with the others.
+
+        What a part asks for is drawn for all rows, and kept for the other parts: many small draws
+        take longer than one large one.
+        """
+        if self._together is None:
+            self._together = _Together(self._start, {}, slice(None))
+        part = self[rows]
+        part._together = replace(self._together, rows=rows)
+        return part
+
+    def numbered(self, number: int | Tensor) -> RowNoise:
+        """Return new streams, independent of these, named by a number, or by one a row, (N,).
+
+        A number may be an int64 tensor, (), where Python does not know it.
+        """
+        if isinstance(number, int):
+            salt: int | Tensor = _signed(_mix_int((number + 1) * _GOLDEN))
+        else:
+            salt = _mix((number + 1) * _signed(_GOLDEN))
+        return self._derive(self._start ^ salt, self._purpose)
 
     def fold(self, label: int | str | Tensor) -> RowNoise:
         """Return new streams, independent of these, named by a step number or a purpose.
@@ -200,7 +236,9 @@ class RowNoise:
         A number may be an int64 tensor, (), where Python does not know it.
         """
         number = number_of(label) if isinstance(label, str) else label
-        return self._derive(self._start, _fold(self._purpose, number))
+        folded = self._derive(self._start, _fold(self._purpose, number))
+        folded._together = self._together
+        return folded
 
     def apart(self, n: int) -> RowNoise:
         """Return n independent streams for each row, n * N of them."""
@@ -210,8 +248,20 @@ class RowNoise:
     @staticmethod
     def _derive(start: Tensor, purpose: int | Tensor) -> RowNoise:
         derived = RowNoise.__new__(RowNoise)
-        derived._start, derived._purpose = start, purpose
+        derived._start, derived._purpose, derived._together = start, purpose, None
         return derived
+
+    def _drawn(
+        self, draw: Callable[..., Tensor], lead: tuple[int, ...], event: int, dtype: torch.dtype
+    ) -> Tensor:
+        together = self._together
+        if together is None or len(together.start) * math.prod(lead) * event > _MOST_TOGETHER:
+            return draw(self, lead, event, dtype)
+        what = (draw, self._purpose, lead, event, dtype)
+        if what not in together.drawn:
+            everyone = self._derive(together.start, self._purpose)
+            together.drawn[what] = draw(everyone, lead, event, dtype)
+        return together.drawn[what][..., together.rows, :]
 
     def _integers(self, lead: tuple[int, ...], event: int) -> Tensor:
         """Give 64 random bits each: int64 (*lead, N, event)."""
@@ -229,7 +279,10 @@ class RowNoise:
         return _mix_array(count.reshape(*lead, 1, event) + start[:, None])
 
     def uniform(self, *lead: int, event: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Draw from the open interval (0, 1), shape ``(*lead, N, event)``."""
+        """Draw from the open interval (0, 1), shape ``(*lead, N, event)``; to be left as it is."""
+        return self._drawn(RowNoise._uniform, lead, event, dtype)
+
+    def _uniform(self, lead: tuple[int, ...], event: int, dtype: torch.dtype) -> Tensor:
         bits = self._bits(lead, event, dtype)
         if bits is None:
             high = (self._integers(lead, event) >> 41) & ((1 << 23) - 1)
@@ -241,10 +294,13 @@ class RowNoise:
         return torch.from_numpy(number)
 
     def normal(self, *lead: int, event: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Draw standard normal numbers, shape ``(*lead, N, event)``.
+        """Draw standard normal numbers, shape ``(*lead, N, event)``; to be left as they are.
 
         The first draws do not depend on how many are asked for.
         """
+        return self._drawn(RowNoise._normal, lead, event, dtype)
+
+    def _normal(self, lead: tuple[int, ...], event: int, dtype: torch.dtype) -> Tensor:
         n_pairs = (event + 1) // 2
         bits = self._bits(lead, n_pairs, dtype)
         if bits is not None:

@@ -79,6 +79,7 @@ class Stepper:
         self._rate = torch.zeros((), dtype=torch.float32, device=device)
         self._kl_weight = torch.ones((), dtype=torch.float32, device=device)
         self.is_compiled = is_compiled
+        self._together: tuple[Tensor, RowNoise] | None = None
         records = device.type == "cuda" and team.size == 1
         self.recording = Recording(self._step_by_tensors, device) if records else None
 
@@ -136,6 +137,16 @@ class Stepper:
         """Steps of this epoch before the first that was spoilt."""
         return int(self._n_good)
 
+    def _noise(self, picked: Picked, keys: Tensor, number: int | Tensor) -> RowNoise:
+        """Give the noise of a step; batches that were taken together draw together."""
+        part = picked.part
+        if part is None or self.is_compiled:
+            return RowNoise(self.seed, keys).numbered(number)
+        if self._together is None or part.keys is not self._together[0]:
+            numbers = part.number + (number - int(part.number[part.place][0]))
+            self._together = part.keys, RowNoise(self.seed, part.keys).numbered(numbers)
+        return self._together[1].part(part.place)
+
     def _step_by_tensors(self, picked: Picked) -> None:
         self._step(picked, None, self._number, self._rate, self._kl_weight)
 
@@ -148,7 +159,7 @@ class Stepper:
         kl_weight: float | Tensor,
     ) -> None:
         batch, keys, weights = self.data.open(picked)
-        noise = RowNoise(self.seed, keys).fold(number)
+        noise = self._noise(picked, keys, number)
         weighted = (weights * self.objective(self.model, batch, noise, kl_weight)).sum()
         alone = rows is None or self.team.size == 1
         loss = -weighted / (weights.sum() if alone else self.data.total_weight(rows))

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .device import can_ask, holds, kept
+from .device import can_ask, kept
 from .random import RowNoise, hash_weights
 
 # a powerset of more modalities is sampled
@@ -49,6 +49,7 @@ class Subsets(nn.Module):
         weights = (equal if weights is None else weights).double()
         self.register_buffer("weights", weights, persistent=False)
         self.n_sampled = n_sampled
+        self._told = bytes(self.members.flatten().tolist()), tuple(weights.tolist())
 
     def __len__(self) -> int:
         return self.n_sampled or len(self.members)
@@ -89,7 +90,9 @@ class Subsets(nn.Module):
             torch.cat([self.members, other.members]), torch.cat([self.weights, other.weights])
         )
 
-    def within(self, observed: Tensor, noise: RowNoise | None = None) -> tuple[Tensor, Tensor]:
+    def within(
+        self, observed: Tensor, noise: RowNoise | None = None, *, whole: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Intersect with what each row shows.
 
         Parameters
@@ -97,6 +100,8 @@ class Subsets(nn.Module):
         observed : bool Tensor of shape (N, M)
         noise : RowNoise, default=None
             Needed where subsets are sampled.
+        whole : bool, default=False
+            Whether it is known that all rows show all modalities.
 
         Returns
         -------
@@ -113,16 +118,27 @@ class Subsets(nn.Module):
             )
             membership = sample_uniformly(observed, uniform)
             return membership, equal_log_weights(membership)
+        if whole:
+            return _of_whole(self._told, *observed.shape, observed.device)
         members = self.members
         membership = members[:, None] & observed
         if len(members) == 1:
             return membership, equal_log_weights(membership)
-        weights = self.weights.double()[:, None]
-        if not holds(observed.all(), otherwise=False):
-            weights = weights * (membership.any(-1) | ~members.any(-1)[:, None])
-            weights[0] += weights.sum(0) == 0
-        log_weights = (weights / weights.sum(0)).log()
-        return membership, log_weights.expand(membership.shape[:2])
+        kept = membership.any(-1) | ~members.any(-1)[:, None]
+        weights = self.weights.double()[:, None] * kept
+        weights[0] += weights.sum(0) == 0
+        return membership, (weights / weights.sum(0)).log()
+
+
+@kept
+def _of_whole(
+    told: tuple[bytes, tuple[float, ...]], n_rows: int, n_modalities: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Give what :meth:`Subsets.within` gives for rows that show all modalities."""
+    members, weights = (torch.tensor(list(part), device=device) for part in told)
+    membership = members.bool().view(-1, 1, n_modalities).expand(-1, n_rows, -1)
+    log_weights = (weights.double() / weights.double().sum()).log()
+    return membership, log_weights[:, None].expand(-1, n_rows)
 
 
 @kept

@@ -267,7 +267,7 @@ def _visit(stepper: Stepper, plan: Plan, names: Sequence[str], run: Run, epoch: 
             run.step = began + stepper.n_good
             culprit = next(itertools.islice(visit(), stepper.n_good, None))[1]
         batch, keys, _ = data.open(culprit)
-        noise = RowNoise(plan.seed, keys).fold(run.step)
+        noise = RowNoise(plan.seed, keys).numbered(run.step)
         raise FloatingPointError(_diverged(model, batch, noise, epoch, rate, names)) from None
     model.eval()
     return {

@@ -129,6 +129,11 @@ class Batch:
             self.observed.to(device=device),
         )
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows are known to show all modalities whole."""
+        return all(self.complete)
+
     def tensors(self) -> list[Tensor]:
         """Give values, masks and ``observed``."""
         return [*self.values, *self.masks, self.observed]

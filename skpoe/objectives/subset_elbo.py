@@ -81,7 +81,7 @@ class SubsetELBO(Objective):
         z = posterior.rsample(self.n_samples, noise.fold("latent"))
         fit = over_draws(self._fit(model, z, batch, None if all_observed else scored))
         cost = self._cost(posterior.kl(z), kl_weight)
-        if len(membership) == 1 + n_modalities > 2 and all(batch.complete):
+        if len(membership) == 1 + n_modalities > 2 and batch.is_whole:
             return (fit.sum(-1) - cost).mean(0)  # in all rows the same subsets, none twice
         elbo = (fit * explained).sum(-1) - cost
         counted = distinct(membership)
