@@ -8,6 +8,7 @@ import pytest
 import torch
 from small import FAST, small
 
+import skpoe
 from skpoe import MVAE, Modalities
 from skpoe.data import ahead
 from skpoe.data.ahead import Blocks, read_ahead
@@ -137,6 +138,28 @@ def test_visits_give_the_values_of_the_rows(small_buffers, index):
         seen.append(numbers)
     assert torch.equal(torch.cat(seen).sort().values, torch.arange(len(rows)))
     assert all(isinstance(read, slice) for read in store.reads if index is None)
+
+
+@pytest.mark.parametrize("most", [0, 2**9, 2**20])
+@pytest.mark.parametrize("index", [None, torch.arange(3, 300, 3)])
+def test_rows_in_memory_may_be_taken_together(monkeypatch, most, index):
+    monkeypatch.setattr(skpoe.data.rows, "_TOGETHER", most)
+    values = torch.arange(1200.0).view(300, 4)
+    table = Held(Batch([values], [torch.ones(300, 1, dtype=torch.bool)]))
+    rows = Rows(table, torch.arange(300.0) + 1, index)
+    seen = []
+    for numbers, picked in rows.visit(32, seeded(), lambda rows: rows[1::2]):
+        batch, keys, weights = rows.open(picked)
+        where = numbers[1::2] if index is None else index[numbers[1::2]]
+        assert torch.equal(batch.values[0], values[where])
+        assert torch.equal(weights, rows.weights[where])
+        assert torch.equal(keys, table.keys[where])
+        if picked.part is not None:
+            assert torch.equal(picked.part.keys[picked.part.place], keys)
+            assert len(picked.part.number[picked.part.place].unique()) == 1
+        assert (picked.part is not None) == (most > 0)
+        seen.append(numbers)
+    assert torch.equal(torch.cat(seen), torch.randperm(len(rows), generator=seeded()))
 
 
 def test_rows_in_memory_are_visited_as_before():

@@ -8,10 +8,19 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from small import FAST, VAES, named, small, usual
 from torch import nn
 
 from skpoe import Modalities, PoEVAE
-from skpoe.nn import ARCHITECTURES, ConvDecoder, ConvEncoder, MLPFactory
+from skpoe.nn import (
+    ACTIVATIONS,
+    ARCHITECTURES,
+    ConvDecoder,
+    ConvEncoder,
+    MLPFactory,
+    StackedNetworks,
+)
+from skpoe.nn.networks import SeparateNetworks
 
 # by hand, from the papers: hidden layers of encoder and decoder, class of the activation
 SIZES = {
@@ -182,3 +191,70 @@ def test_the_table_in_the_docs_is_that_of_the_registry():
         url = architecture.source.split(", ")[-1]
         assert rows[name].startswith(f"{down} | {up} | {architecture.encoder.activation} | ")
         assert f"({url})" in rows[name]
+
+
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, "crelu"])
+@pytest.mark.parametrize("sizes", [(), (8,), (6, 5)])
+def test_stacked_networks_are_those_that_they_were_made_of(activation, sizes):
+    torch.manual_seed(0)
+    made = [MLPFactory(sizes, activation)(4, 3).double() for _ in range(3)]
+    separate, stacked = SeparateNetworks(made), StackedNetworks(made)
+    x = [torch.randn(7, 4, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    unequal = [x[0], x[1][:2], x[2]]
+
+    def values(networks):
+        yield networks.each(x)
+        yield from networks.every(x[0])
+        yield from networks.own(x)
+        yield from networks.own(unequal)
+        yield from (networks.one(m, x[m]) for m in range(3))
+
+    for ours, theirs in zip(values(stacked), values(separate), strict=True):
+        torch.testing.assert_close(ours, theirs)
+        ours, theirs = (
+            torch.autograd.grad(v.pow(2).sum(), x, materialize_grads=True, retain_graph=True)
+            for v in (ours, theirs)
+        )
+        torch.testing.assert_close(ours, theirs)
+    for network, again in zip(made, stacked.networks, strict=True):
+        torch.testing.assert_close(again(x[0]), network(x[0]))
+    with torch.no_grad():  # what is looked at are the weights themselves
+        stacked[1][0].weight.zero_()
+    assert not stacked.weights[0][1].any()
+    assert stacked.weights[0][[0, 2]].any()
+
+
+def test_only_perceptrons_of_one_shape_are_stacked():
+    def two(make):
+        return [make(), make()]
+
+    def plain():
+        return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+
+    assert StackedNetworks.can_hold(two(plain))
+    for other in (
+        [plain(), nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2))],
+        [plain(), nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))],
+        [plain(), plain().double()],
+        two(lambda: nn.Sequential(nn.Linear(3, 4, bias=False))),
+        two(lambda: nn.Sequential(nn.Linear(3, 4), nn.Dropout(), nn.Linear(4, 2))),
+        two(lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU())),
+        two(lambda: nn.Linear(3, 4)),
+    ):
+        assert not StackedNetworks.can_hold(other)
+
+
+@pytest.mark.parametrize("cls", VAES)
+def test_a_fit_does_not_depend_on_whether_networks_are_stacked(cls, monkeypatch):
+    X = named(usual(40, (3, 3, 3)))
+    X["b"][::3] = np.nan
+    est = small(cls, **FAST, activation="relu", dtype="float64")
+    stacked = clone(est).fit(X)
+    monkeypatch.setattr(StackedNetworks, "can_hold", lambda networks: False)
+    separate = est.fit(X)
+    kinds = [
+        sum(isinstance(module, StackedNetworks) for module in fit.model_.modules())
+        for fit in (stacked, separate)
+    ]
+    assert kinds[0] > kinds[1] == 0
+    np.testing.assert_allclose(stacked.score_samples(X), separate.score_samples(X), rtol=1e-6)

@@ -3,6 +3,7 @@ import pytest
 import torch
 from scipy import stats
 
+from skpoe import random
 from skpoe.random import RowNoise, row_keys
 
 KEYS = row_keys([torch.arange(4000.0)[:, None]], [torch.ones(4000, 1, dtype=torch.bool)])
@@ -90,3 +91,36 @@ def test_global_generators_do_not_move():
     RowNoise(0, KEYS).normal(3, event=2)
     assert torch.equal(before[0], torch.get_rng_state())
     assert (before[1] == np.random.get_state()[1]).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_numpy_and_torch_give_the_same_numbers(monkeypatch, dtype):
+    noise = RowNoise(3, KEYS[:50]).numbered(7).fold("latent")
+    normal, uniform = noise.normal(2, event=5, dtype=dtype), noise.uniform(2, event=5, dtype=dtype)
+    monkeypatch.setattr(random, "can_ask", lambda _: False)
+    assert torch.equal(noise.uniform(2, event=5, dtype=dtype), uniform)
+    torch.testing.assert_close(noise.normal(2, event=5, dtype=dtype), normal)
+
+
+def test_a_number_for_each_row_is_that_number():
+    noise = RowNoise(3, KEYS[:6])
+    numbers = torch.tensor([0, 5, 5, 2**40, 0, 7])
+    each = noise.numbered(numbers).normal(3, event=4)
+    for row, number in enumerate(numbers.tolist()):
+        for same in (number, torch.tensor(number)):
+            assert torch.equal(noise.numbered(same).normal(3, event=4)[:, row], each[:, row])
+
+
+@pytest.mark.parametrize("most", [0, 2**20])
+def test_parts_draw_what_they_would_draw_alone(monkeypatch, most):
+    monkeypatch.setattr(random, "_MOST_TOGETHER", most)
+    noise = RowNoise(3, KEYS[:10])
+    for rows in (slice(0, 3), slice(3, 10)):
+        part, alone = noise.part(rows).fold("latent"), noise[rows].fold("latent")
+        for _ in range(2):
+            for event in (3, 4):
+                assert torch.equal(part.normal(2, event=event), alone.normal(2, event=event))
+                assert torch.equal(part.uniform(2, event=event), alone.uniform(2, event=event))
+        keys = torch.tensor([0, 2])
+        assert torch.equal(part[keys].normal(event=2), alone[keys].normal(event=2))
+        assert torch.equal(part.apart(2).normal(event=2), alone.apart(2).normal(event=2))
