@@ -199,17 +199,13 @@ class MultimodalVAE(nn.Module):
         """
         if self.private is None and (scored is None or scored.all()):
             raws = self.decoders.every(z.flatten(0, -2))
-            terms = [
-                self._log_prob(m, batch, raw.unflatten(0, z.shape[:-1]))
-                for m, raw in enumerate(raws)
-            ]
-            return torch.stack(terms, dim=-1)
+            return self._log_probs(batch, raws, z.shape[:-1])
         if scored is None:
-            return torch.stack(self.terms([z] * self.n_modalities, batch), dim=-1)
+            return self.terms([z] * self.n_modalities, batch)
         asked = tuple(map(tuple, scored.T.tolist()))  # known here, without asking again
         places = _places(asked, z.device)
         draws = z.index_select(1, places.flatten()).unflatten(1, places.shape).unbind(1)
-        own = torch.stack(self.terms(draws, batch), dim=-1)  # (K, C, N, M)
+        own = self.terms(draws, batch)  # (K, C, N, M)
         at = places.mT[None, :, None].expand_as(own)
         result = own.new_zeros(*z.shape[:-1], len(asked)).scatter(1, at, own)
         if len({*map(sum, asked)}) > 1:  # some were scored that nobody asked for
@@ -220,9 +216,29 @@ class MultimodalVAE(nn.Module):
         """Log p(x_m | z) of one modality: z (..., N, D) to (..., N) nats."""
         return self._log_prob(modality, batch, self.decode(z, modality))
 
-    def terms(self, draws: Sequence[Tensor], batch: Batch) -> list[Tensor]:
-        """Log p(x_m | z_m) of every modality by draws of its own: M tensors (..., N, D)."""
-        return [self._log_prob(m, batch, raw) for m, raw in enumerate(self.decode_own(draws))]
+    def terms(self, draws: Sequence[Tensor], batch: Batch) -> Tensor:
+        """Log p(x_m | z_m) of every modality by draws of its own: M of (..., N, D) to (..., N, M).
+
+        All of the same shape.
+        """
+        return self._log_probs(batch, self._decoded(draws), draws[0].shape[:-1])
+
+    def _log_probs(
+        self, batch: Batch, raws: Sequence[Tensor] | Tensor, shape: torch.Size
+    ) -> Tensor:
+        """Log-densities of every modality, of what decoders say, (R, W): (*shape, M)."""
+        like = self.likelihoods[0]
+        if isinstance(raws, Tensor) and like.is_stateless and self._are_alike:
+            axes = (slice(None), *[None] * (len(shape) - 1))
+            mask = None if batch.is_whole else torch.stack(_alike(batch.masks))[axes]
+            x = torch.stack(batch.values)[axes]
+            return like.log_prob(x, mask, raws.unflatten(1, shape)).movedim(0, -1)
+        terms = [self._log_prob(m, batch, raw.unflatten(0, shape)) for m, raw in enumerate(raws)]
+        return torch.stack(terms, dim=-1)
+
+    @property
+    def _are_alike(self) -> bool:
+        return len({*map(type, self.likelihoods)}) == 1
 
     def _log_prob(self, modality: int, batch: Batch, raw: Tensor) -> Tensor:
         mask = None if batch.complete[modality] else batch.masks[modality]
@@ -239,9 +255,11 @@ class MultimodalVAE(nn.Module):
 
     def decode_own(self, draws: Sequence[Tensor]) -> list[Tensor]:
         """Apply every decoder to draws of its own, as :meth:`decode` does: M tensors (..., D)."""
-        seen = [self._seen(z, m).flatten(0, -2) for m, z in enumerate(draws)]
-        raws = self.decoders.own(seen)
+        raws = self._decoded(draws)
         return [raw.unflatten(0, z.shape[:-1]) for raw, z in zip(raws, draws, strict=True)]
+
+    def _decoded(self, draws: Sequence[Tensor]) -> Sequence[Tensor] | Tensor:
+        return self.decoders.own([self._seen(z, m).flatten(0, -2) for m, z in enumerate(draws)])
 
     def _seen(self, z: Tensor, modality: int) -> Tensor:
         private = self.private
@@ -255,6 +273,12 @@ class MultimodalVAE(nn.Module):
     def mean(self, z: Tensor, modality: int) -> Tensor:
         """Mean of modality m given z (..., N, D), in the data's units: (..., N, W_m)."""
         return self.likelihoods[modality].mean(self.decode(z, modality))
+
+
+def _alike(masks: Sequence[Tensor]) -> list[Tensor]:
+    """Give masks the same width: that of modalities, unless all are (N, 1)."""
+    width = max(mask.shape[1] for mask in masks)
+    return [mask.expand(-1, width) for mask in masks]
 
 
 @kept

@@ -36,6 +36,9 @@ class Likelihood(nn.Module, ABC):
     can_start = False
     # whether the mean is linear in raw: then the mean over z is at the mean of z
     mean_is_linear = False
+    # whether densities depend on nothing but x and raw, so that those of several modalities may
+    # be one call, with masks and values (M, 1, 1, N, W)
+    is_stateless = False
     # whether features have levels, with probabilities
     has_levels = False
     seen: Tensor
@@ -158,7 +161,7 @@ class Likelihood(nn.Module, ABC):
         if mask is None:
             return density.sum(-1)
         if mask.shape[-1] == 1:  # rows observed whole or not at all: sum first, it is cheaper
-            return density.sum(-1) * mask[:, 0]
+            return density.sum(-1) * mask[..., 0]
         return (density * mask).sum(-1)
 
     @abstractmethod

@@ -28,6 +28,7 @@ class Bernoulli(Likelihood):
 
     name = "bernoulli"
     can_start = True
+    is_stateless = True
     has_levels = True
     shift: Tensor
     linear = False

@@ -24,13 +24,19 @@ class Networks(nn.Module, ABC):
     def each(self, values: Sequence[Tensor]) -> Tensor:
         """Apply each network to its modality: M tensors (N, n_in) -> (N, M, n_out)."""
 
-    def own(self, values: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Apply each network to an input of its own: M tensors (N_m, n_in) -> (N_m, n_out)."""
+    def own(self, values: Sequence[Tensor]) -> Sequence[Tensor] | Tensor:
+        """Apply each network to an input of its own: M tensors (N_m, n_in) -> (N_m, n_out).
+
+        They may come stacked, as one tensor.
+        """
         return [self.one(m, x) for m, x in enumerate(values)]
 
     @abstractmethod
-    def every(self, x: Tensor) -> Sequence[Tensor]:
-        """Apply each network to the same input: (N, n_in) -> M tensors (N, n_out)."""
+    def every(self, x: Tensor) -> Sequence[Tensor] | Tensor:
+        """Apply each network to the same input: (N, n_in) -> M tensors (N, n_out).
+
+        They may come stacked, as one tensor.
+        """
 
 
 class SeparateNetworks(Networks):

@@ -86,13 +86,13 @@ class StackedNetworks(Networks):
     def each(self, values: Sequence[Tensor]) -> Tensor:
         return self._together(torch.stack(list(values))).transpose(0, 1)
 
-    def every(self, x: Tensor) -> Sequence[Tensor]:
-        return self._together(x.expand(len(self), *x.shape)).unbind(0)
+    def every(self, x: Tensor) -> Tensor:
+        return self._together(x.expand(len(self), *x.shape))
 
-    def own(self, values: Sequence[Tensor]) -> Sequence[Tensor]:
+    def own(self, values: Sequence[Tensor]) -> Sequence[Tensor] | Tensor:
         if len({value.shape for value in values}) > 1:
             return super().own(values)
-        return self._together(torch.stack(list(values))).unbind(0)
+        return self._together(torch.stack(list(values)))
 
     def _together(self, x: Tensor) -> Tensor:
         """Apply all to inputs of their own: (M, N, n_in) -> (M, N, n_out)."""

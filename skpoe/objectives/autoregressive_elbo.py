@@ -61,7 +61,7 @@ class AutoregressiveELBO(Objective):
         rows = torch.arange(n_rows, device=observed.device)
         # each modality is scored once: by the draws of the time at which it is added
         terms = model.terms([z[:, time[:, m], rows] for m in range(n_modalities)], batch)
-        fit = over_draws(self._weigh(torch.stack(terms, dim=-1)).sum(-1))
+        fit = over_draws(self._weigh(terms).sum(-1))
         kl = posterior[0].kl(z[:, :1])[0]
         if n_times > 1:
             later = posterior[1:]
