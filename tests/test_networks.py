@@ -18,9 +18,9 @@ from skpoe.nn import (
     ConvDecoder,
     ConvEncoder,
     MLPFactory,
-    StackedNetworks,
 )
 from skpoe.nn.networks import SeparateNetworks
+from skpoe.nn.stacked import StackedNetworks
 
 # by hand, from the papers: hidden layers of encoder and decoder, class of the activation
 SIZES = {

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from ..likelihoods import Likelihood
 from ..model import MultimodalVAE
-from ..nn import ARCHITECTURES, InBfloat16, LinearPlus, MLPFactory, Shared, StackedNetworks, mlp
+from ..nn import ARCHITECTURES, InBfloat16, LinearPlus, MLPFactory, Shared, mlp
 from ..nn.networks import Networks, SeparateNetworks, SharedNetwork
+from ..nn.stacked import StackedNetworks
 from ..objectives import IWAE, Objective
 from ..posteriors import DiagonalGaussian, Family, FullGaussian
 from ..priors import Prior

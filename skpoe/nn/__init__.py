@@ -6,7 +6,6 @@ from .conv import ConvDecoder, ConvEncoder
 from .linear_plus import LinearPlus
 from .mlp import ACTIVATIONS, mlp
 from .shared import Shared
-from .stacked import StackedNetworks
 
 __all__ = [
     "ACTIVATIONS",
@@ -18,6 +17,5 @@ __all__ = [
     "LinearPlus",
     "MLPFactory",
     "Shared",
-    "StackedNetworks",
     "mlp",
 ]

@@ -29,7 +29,8 @@ class StackedNetworks(Networks):
     Examples
     --------
     >>> import torch
-    >>> from skpoe.nn import StackedNetworks, mlp
+    >>> from skpoe.nn import mlp
+    >>> from skpoe.nn.stacked import StackedNetworks
     >>> made = [mlp(3, 2, [8], "relu", torch.Generator().manual_seed(m)) for m in range(4)]
     >>> together = StackedNetworks(made)
     >>> x = torch.ones(5, 3)
