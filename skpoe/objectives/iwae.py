@@ -94,12 +94,10 @@ class IWAE(Objective):
         ratio = self.beta * kl_weight * judged.log_ratio(z)
         few = self._few(model, batch, posterior, z, ratio, noise)
         if few is None:
-            log_weight = self._fit(model, z, batch).sum(-1) + ratio
-            value = self._bound(log_weight, posterior)
+            log_weight, surrogate = self._fit(model, z, batch).sum(-1) + ratio, None
         else:
-            log_weight, share, fit = few
-            surrogate = (share * ratio).sum((0, 1)) + fit
-            value = with_gradient_of(surrogate, self._bound(log_weight, posterior))
+            log_weight, surrogate = few
+        value = self._bound(log_weight, posterior)
         if self.gradient == "dreg" and z.requires_grad:
             share = self._shares(log_weight.detach(), posterior)
             # the surrogate's gradient carries one factor of the share, for the decoders; what
@@ -108,8 +106,10 @@ class IWAE(Objective):
             factor = (1.0 - power + power * self._within(share, posterior))[..., None]
             inferred = posterior.inferred(z)  # the density of other draws is in no weight
             z.register_hook(lambda gradient: torch.where(inferred, gradient * factor, gradient))
-            if few is None:
-                value = with_gradient_of((share * log_weight).sum((0, 1)), value)
+            if surrogate is None:
+                surrogate = (share * log_weight).sum((0, 1))
+        if surrogate is not None:
+            value = with_gradient_of(surrogate, value)
         return where_shown(value, batch)
 
     @torch.no_grad()
@@ -137,8 +137,8 @@ class IWAE(Objective):
         z: Tensor,
         ratio: Tensor,
         noise: RowNoise,
-    ) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Find log p(x | z) again with a gradient, by the few draws that have weight.
+    ) -> tuple[Tensor, Tensor] | None:
+        """Find the gradient by the few draws that have weight; None where it would not pay.
 
         The gradient of the bound is that of the log-weights, each by its share, and most shares
         are next to nothing where x has many features. So all draws are judged first, which takes
@@ -147,12 +147,10 @@ class IWAE(Objective):
 
         Returns
         -------
-        log_weight, share : Tensor of shape (K, S, N)
+        log_weight : Tensor of shape (K, S, N)
             Without a gradient.
-        fit : Tensor of shape (N,)
-            Its gradient is that of the shares times log p(x | z), in expectation.
-
-        None where it would not pay.
+        surrogate : Tensor of shape (N,)
+            Its gradient is that of the log-weights times their shares, in expectation.
         """
         n_values = sum(likelihood.width for likelihood in model.likelihoods)
         if z[..., 0].numel() * n_values < _LARGE or not (z.requires_grad and can_ask(z)):
@@ -170,23 +168,12 @@ class IWAE(Objective):
         draw, subset, row = (uniform < chance).nonzero(as_tuple=True)
         weight = (share / chance)[draw, subset, row]
         fit = self._fit(model, z[draw, subset, row][None, None], batch[row]).sum((0, 1, -1))
-        return log_weight, share, share.new_zeros(len(batch)).index_add(0, row, weight * fit)
+        return log_weight, (share * ratio).sum((0, 1)).index_add(0, row, weight * fit)
 
     def _chances(self, share: Tensor) -> Tensor:
         """Probability with which a draw is looked at again: one for those with weight."""
         most = share.amax(0 if self.mixture == "loose" else (0, 1), keepdim=True)
         return (share / (_SMALL * most).clamp(min=torch.finfo(share.dtype).tiny)).clamp(max=1.0)
-
-    def _log_weights(
-        self,
-        model: MultimodalVAE,
-        batch: Batch,
-        posterior: SubsetPosterior,
-        z: Tensor,
-        kl_weight: float,
-    ) -> Tensor:
-        fit = self._fit(model, z, batch).sum(-1)
-        return fit + self.beta * kl_weight * posterior.log_ratio(z)
 
     def _bound(self, log_weight: Tensor, posterior: SubsetPosterior) -> Tensor:
         each = log_weight.logsumexp(0) - math.log(len(log_weight))  # (S, N)

@@ -68,7 +68,8 @@ class JVI(IWAE):
     ) -> Tensor:
         posterior = model.posterior(batch, noise=noise)
         z = posterior.rsample(self.n_samples, noise.fold("latent"))
-        log_weight = self._log_weights(model, batch, posterior, z, kl_weight)
+        ratio = self.beta * kl_weight * posterior.log_ratio(z)
+        log_weight = self._fit(model, z, batch).sum(-1) + ratio
         # a draw of each component at a time: (K, N)
         log_weight = (log_weight + posterior.log_weights).logsumexp(1)
         return where_shown(jackknife(log_weight, self.order), batch)
