@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -64,7 +65,7 @@ class SubsetPosterior:
         cumulative = self.log_weights.exp().cumsum(0)
         # one number in each of n equal parts of the unit interval: every component has its share
         step = torch.arange(n_subsets, device=uniform.device)[:, None]
-        at = (step + uniform) / n_subsets * cumulative[-1]
+        at = (step + uniform) * (cumulative[-1] / n_subsets)
         index = torch.searchsorted(cumulative.mT.contiguous(), at.mT.contiguous()).mT
         index = index.clamp(max=len(cumulative) - 1)
 
@@ -77,7 +78,7 @@ class SubsetPosterior:
             )
 
         params = {name: keep(leaf) for name, leaf in self.params.items()}
-        equal = torch.full_like(uniform, n_subsets).log().neg()
+        equal = torch.full_like(uniform, -math.log(n_subsets))
         private = self.private
         if private is not None:
             private = replace(private, reach=keep(private.reach))
