@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 from linear_gaussian import LinearGaussian
+from sklearn.base import clone
+from small import FAST, named, small, usual
 from torch import nn
 
+from skpoe import MIWAE, MMVAE, MMVAEPlus
 from skpoe.data.batch import Batch
 from skpoe.nn import LinearPlus
 from skpoe.objectives import ELBO, IWAE, iwae
@@ -291,3 +294,13 @@ def test_draws_that_stand_in_for_others_leave_the_mean_of_the_gradient(few_draws
     spread = differences.std(0) / len(differences) ** 0.5
     assert (spread > 0).any()
     assert (differences.mean(0).abs() <= 4.5 * spread + 1e-12).all()
+
+
+@pytest.mark.parametrize("cls", [MIWAE, MMVAE, MMVAEPlus])
+def test_fits_with_a_second_look_are_the_same(few_draws, cls):
+    X = named(usual(40, (3, 2)))
+    X["b"][::3] = np.nan
+    est = small(cls, **FAST, dtype="float64")
+    whole = clone(est).fit(X)
+    few_draws(small=0.0)
+    np.testing.assert_allclose(est.fit(X).score_samples(X), whole.score_samples(X), rtol=1e-9)
