@@ -115,7 +115,11 @@ def test_relative_errors_are_what_r2_lacks():
         hidden = holed[name].isna()
         y, guess = (x[name][hidden].astype(float) for x in (truth, filled))
         if isinstance(holed[name].dtype, np.dtype):  # pandas rounds in the others
-            assert scores.loc[name, "relative_error"] == pytest.approx(1 - r2_score(y, guess))
+            # a column in single precision rounds what is filled in
+            rounds = 1e-4 if holed[name].dtype == np.float32 else 1e-6
+            assert scores.loc[name, "relative_error"] == pytest.approx(
+                1 - r2_score(y, guess), rel=rounds
+            )
     assert scores.drop(numbers)["relative_error"].isna().all()
 
 
