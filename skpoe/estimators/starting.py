@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -31,7 +31,7 @@ _N_FOLDS, _FEW = 5, 500
 # powers of the experts of a subset that lacks modalities, and shares of the start, that are tried
 _TRUSTS = (1.0, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015)
 _START_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
-# an error so much above the smallest is as good; a gain of so many standard errors is certain
+# an error so much above the smallest is as good; a gain of so many standard errors is no luck
 _AS_GOOD, _SURE = 1.005, 2.0
 # to judge how likely rows are: draws, and numbers of all draws of a modality at a time
 _N_DRAWS, _AT_A_TIME = 16, 2**20
@@ -138,8 +138,10 @@ class LinearStart:
             and len(tables.held) > 0
         )
         if tempers:
-            n_folds = _N_FOLDS if self.refit and len(rows.keys().unique()) < _FEW else 1
-            self.trust = _choose_trust(self._folds(model, read, rows, seed, n_folds, part, tables))
+            starts = [(part, tables.rows_held)]
+            if self.refit and len(rows.keys().unique()) < _FEW:
+                starts += _other_folds(model, rows, seed, self.shrinkage)
+            self.trust = _choose_trust(model, read, starts)
         self.trial: tuple[MultimodalVAE, Objective] | None = None
         if self.refit and self.start_weight == "auto":
             self.trial = copy.deepcopy((model, objective))
@@ -155,30 +157,6 @@ class LinearStart:
         None where that is known, or will be found on validation rows.
         """
         return self.trial
-
-    def _folds(
-        self,
-        model: MultimodalVAE,
-        read: Callable[[MultimodalVAE], Rows],
-        rows: Rows,
-        seed: int,
-        n_folds: int,
-        part: FactorAnalysis,
-        tables: _Tables,
-    ) -> Iterator[_Fold]:
-        """Start without the rows of each fold in turn; of the first that is known."""
-        for fold in range(n_folds):
-            if fold:
-                kept, held = hold_out(rows, seed, fold)
-                if not len(held):
-                    continue
-                tables = _tables(model, rows, kept, held, seed)
-                part = factor_analysis.fit(
-                    tables.kept, model.latent_dim, self.shrinkage, _N_STEPS
-                )[0].canonical()
-            trial = copy.deepcopy(model)
-            trial.start_at(part)
-            yield _Fold(trial, *read(trial)[tables.rows_held])
 
 
 def choose_latent_dim(
@@ -203,15 +181,6 @@ def shrinkages_of(wanted: float | str) -> Sequence[float]:
 def powers_up_to(most: int) -> list[int]:
     """1, 2, 4, ... and ``most``."""
     return [*(2**k for k in range(most.bit_length()) if 2**k < most), most]
-
-
-class _Fold(NamedTuple):
-    """A model, and rows that it has not seen."""
-
-    model: MultimodalVAE
-    batch: Batch
-    keys: Tensor
-    weights: Tensor
 
 
 class _Tables(NamedTuple):
@@ -304,26 +273,51 @@ def how_likely(model: MultimodalVAE, batch: Batch, keys: Tensor) -> Tensor:
     )
 
 
+def _other_folds(
+    model: MultimodalVAE, rows: Rows, seed: int, shrinkage: float
+) -> list[tuple[FactorAnalysis, Tensor]]:
+    """Fit without each fifth of the rows but the first; also give the numbers of those."""
+    starts = []
+    for fold in range(1, _N_FOLDS):
+        kept, held = hold_out(rows, seed, fold)
+        if len(held):
+            parts = _tables(model, rows, kept, held, seed)
+            given = ([model.latent_dim], [shrinkage])
+            start = factor_analysis.choose(parts.kept, parts.held, *given)[2]
+            starts.append((start.canonical(), parts.rows_held))
+    return starts
+
+
 @torch.no_grad()
-def _choose_trust(folds: Iterable[_Fold]) -> float:
-    """Choose the power under which hidden entries are likeliest, if one gains for certain."""
+def _choose_trust(
+    model: MultimodalVAE,
+    read: Callable[[MultimodalVAE], Rows],
+    starts: Sequence[tuple[FactorAnalysis, Tensor]],
+) -> float:
+    """Choose the power under which hidden entries are likeliest, if that gain is no luck.
+
+    ``starts`` are factor analyses, and the numbers of rows that each has not seen.
+    """
     gains, keys, weights = [], [], []
-    for fold in folds:
+    for part, held in starts:
+        trial = copy.deepcopy(model)
+        trial.start_at(part)
+        batch, key, weight = read(trial)[held]  # its units have changed
         tried = []
         for trust in _TRUSTS:
-            fold.model.strategy.set_trust(trust)
-            tried.append(densities_of_hidden(fold.model, fold.batch, fold.keys))
-        gains.append(torch.stack(tried) - tried[0])
-        keys.append(fold.keys)
-        weights.append(fold.weights)
-    gain, share = torch.cat(gains, dim=1), torch.cat(weights)  # (choices, N), (N,)
-    mean, error = _mean_and_error(gain, share / share.sum(), torch.cat(keys))
+            trial.strategy.set_trust(trust)
+            tried.append(densities_of_hidden(trial, batch, key))
+        gains.append(torch.stack(tried) - tried[0])  # (choices, n)
+        keys.append(key)
+        weights.append(weight)
+    mean, error = mean_and_error(torch.cat(gains, dim=1), torch.cat(weights), torch.cat(keys))
     best = int(mean.argmax())
     return _TRUSTS[best] if bool(mean[best] > _SURE * error[best]) else 1.0
 
 
-def _mean_and_error(x: Tensor, share: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted means of x (..., N), and their standard errors; equal keys are one observation."""
+def mean_and_error(x: Tensor, weights: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted means of x (..., N), and standard errors; rows of one key are one observation."""
+    share = weights / weights.sum()
     mean = x @ share
     distinct, which = keys.unique(return_inverse=True)
     together = share.new_zeros(len(distinct)).index_add(0, which, share)[which]
