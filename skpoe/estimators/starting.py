@@ -316,12 +316,16 @@ def _choose_trust(
 
 
 def mean_and_error(x: Tensor, weights: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted means of x (..., N), and standard errors; rows of one key are one observation."""
+    """Weighted means of x (..., N), and standard errors; rows of one key are one observation.
+
+    Of a single one the error is not known: NaN.
+    """
     share = weights / weights.sum()
     mean = x @ share
     distinct, which = keys.unique(return_inverse=True)
     together = share.new_zeros(len(distinct)).index_add(0, which, share)[which]
-    return mean, ((x - mean[..., None]).square() @ (share * together)).sqrt()
+    variance = (x - mean[..., None]).square() @ (share * together)
+    return mean, (variance / (1 - share @ together)).sqrt()
 
 
 @torch.no_grad()
