@@ -9,11 +9,22 @@ import pytest
 import torch
 from joint_gaussian import KINDS, conditional, covariance_of, gaussian_of, punch
 from linear_gaussian import LinearGaussian
+from scipy import stats
 from torch import nn
 
 from skpoe import MIWAE, ModularVAE, PoEVAE, all_estimators
+from skpoe.data.batch import Batch
 from skpoe.data.rows import Held, Rows
-from skpoe.estimators.starting import errors_of_hidden, find_start_weight, settle, weights_of
+from skpoe.estimators import starting
+from skpoe.estimators.starting import (
+    densities_of_hidden,
+    errors_of_hidden,
+    find_start_weight,
+    hold_out,
+    mean_and_error,
+    settle,
+    weights_of,
+)
 from skpoe.nn import Shared
 
 QUICK = {"latent_dim": 2, "hidden_layer_sizes": (8,), "random_state": 0, "n_threads": 1}
@@ -179,10 +190,54 @@ def test_a_true_factor_analysis_is_trusted():
     """A few rows that would be predicted better otherwise are luck."""
     make = {**QUICK, "latent_dim": 3, "likelihood": "gaussian", "max_iter": 0, "start_weight": 0.0}
     trusts = []
-    for seed in range(10):
+    for seed in range(6):
         X = punch(LinearGaussian(n=100, seed=seed).x, "both", share=0.3, seed=seed)
         trusts.append(PoEVAE(**{**make, "random_state": seed}).fit(X).auto_["trust"])
-    assert trusts.count(1.0) >= 9
+    assert trusts.count(1.0) >= 5
+
+
+def test_intervals_of_few_rows_that_repeat_themselves_cover():
+    """Nine of ten values of each table, given the other one; less, where that is believed."""
+    make = {**QUICK, "latent_dim": 1, "likelihood": "gaussian", "max_iter": 0, "start_weight": 0.0}
+    X, new = repeats(60, 0), repeats(200, 50)
+    covered = {}
+    for trust in ("auto", 1.0):
+        est = PoEVAE(**make, trust=trust).fit(X)
+        ends = [est.predict_interval([new[0], None]), est.predict_interval([None, new[1]])]
+        covered[trust] = [
+            ((low[m] <= new[m]) & (new[m] <= high[m])).mean()
+            for m, (low, high) in zip((1, 0), ends, strict=True)
+        ]
+    assert 0.8 < min(covered["auto"])
+    assert max(covered["auto"]) < 0.95
+    assert min(covered[1.0]) < 0.5
+
+
+def test_folds_hold_out_each_row_once():
+    x = torch.randn(30, 3, generator=torch.Generator().manual_seed(0)).repeat(2, 1)
+    rows = Rows.alike(Batch([x], [torch.ones(60, 1, dtype=torch.bool)]))  # repeats go together
+    helds = [hold_out(rows, 0, fold) for fold in range(5)]
+    for kept, held in helds:
+        assert sorted([*kept.tolist(), *held.tolist()]) == list(range(60))
+        assert {row % 30 for row in held.tolist()}.isdisjoint(row % 30 for row in kept.tolist())
+    assert sorted(torch.cat([held for _, held in helds]).tolist()) == list(range(60))
+    assert min(len(held) for _, held in helds) > 0
+
+
+def test_standard_errors_are_those_of_distinct_rows():
+    """Of equal weights by numpy; a weight of two is a row that comes twice."""
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 9)))
+    keys = torch.arange(9)
+    mean, error = mean_and_error(x, torch.full((9,), 3.0).double(), keys)
+    np.testing.assert_allclose(mean, x.numpy().mean(1))
+    np.testing.assert_allclose(error, stats.sem(x.numpy(), axis=1))
+    assert mean_and_error(x[:, :1], torch.ones(1).double(), keys[:1])[1].isnan().all()
+    twice = torch.cat([keys, keys[:4]])
+    weights = torch.bincount(twice).double()
+    weighted = mean_and_error(x, weights, keys)
+    repeated = mean_and_error(x[:, twice], torch.ones(13).double(), twice)
+    for ours, theirs in zip(weighted, repeated, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +267,30 @@ def test_errors_of_hidden_entries_are_those_of_conditional_means(start, kind):
                 gap = ((filled - row) / spread)[begin:end]
                 expected[n] += np.nansum(gap**2) / len(gap)
     np.testing.assert_allclose(errors, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["entries", "modalities"])
+def test_densities_of_hidden_entries_are_those_of_conditional_gaussians(start, kind, monkeypatch):
+    """Each entry of a hidden modality by itself, by the block formula and scipy."""
+    X, est = start
+    monkeypatch.setattr(starting, "_N_DRAWS", 4000)
+    X = punch(X, kind)
+    batch = est.model_.read(X)
+    densities = densities_of_hidden(est.model_, batch, torch.arange(60))
+    mean, *rest = gaussian_of(est)
+    expected = np.zeros(60)
+    for n, row in enumerate(np.hstack(X)):
+        for begin, end in itertools.pairwise(np.cumsum([0, *(x.shape[1] for x in X)])):
+            others = row.copy()
+            others[begin:end] = np.nan
+            if not np.isnan(others).all():
+                lacks = np.isnan(others)
+                centre, spread = conditional(others, mean, covariance_of(*rest))
+                found = stats.norm.logpdf(row[lacks], centre, np.diag(spread) ** 0.5)
+                here = (np.flatnonzero(lacks) >= begin) & (np.flatnonzero(lacks) < end)
+                expected[n] += np.nansum(found[here]) / (end - begin)
+    np.testing.assert_allclose(densities, expected, atol=0.05)
+    assert expected.std() > 0.5
 
 
 def test_errors_of_one_table_are_those_of_a_third_of_its_entries():

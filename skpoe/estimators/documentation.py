@@ -70,7 +70,7 @@ _PARAMETERS = {
         independent features. "auto" takes the one under which held-out rows are likeliest.""",
     "trust": """float or "auto", {default}
         Power of the experts where modalities are missing, with a start at factor analysis. "auto"
-        is 1 unless another predicts hidden modalities better on held-out rows.""",
+        is 1 unless hidden modalities of held-out rows are likelier under another.""",
     "prediction_weight": """float or "auto", {default}
         Weight in training of how well each modality is predicted from others. "auto" is 3 with a
         start at factor analysis, 1 where ``init="auto"`` tried it and chose a random one, else

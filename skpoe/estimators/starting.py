@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -25,14 +26,13 @@ _MOST_ROWS, _MOST_NUMBERS = 5000, 2**26
 _MOST_TAILS = 2**18
 _N_STEPS = 60
 _MOST_LATENT = 128
-_HELD_OUT = 0.2
+# of which one is held out; where distinct rows are fewer than so many, each in turn
+_N_FOLDS, _FEW = 5, 500
 # powers of the experts of a subset that lacks modalities, and shares of the start, that are tried
 _TRUSTS = (1.0, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015)
 _START_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
-# an error so much above the smallest is as good; a gain must be worth so much
-_AS_GOOD, _WORTH = 1.005, 0.02
-# by this share of the rows
-_COMMON = 0.6
+# an error so much above the smallest is as good; a gain of so many standard errors is no luck
+_AS_GOOD, _SURE = 1.005, 2.0
 # to judge how likely rows are: draws, and numbers of all draws of a modality at a time
 _N_DRAWS, _AT_A_TIME = 16, 2**20
 
@@ -62,10 +62,15 @@ def deal(n_rows: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
     return order[n_held:].sort().values, order[:n_held].sort().values
 
 
-def hold_out(rows: Rows, seed: int) -> tuple[Tensor, Tensor]:
-    """Hold out about a fifth of the rows, by what they show: repeated rows stay together."""
+def hold_out(rows: Rows, seed: int, fold: int = 0) -> tuple[Tensor, Tensor]:
+    """Hold out about a fifth of the rows, by what they show: repeated rows stay together.
+
+    Each fold is another fifth; in the first are rows whenever they differ.
+    """
     draw = _draw(rows, seed, "hold out")
-    held = draw < max(_HELD_OUT, float(draw.min()) + 1e-9)
+    held = (draw * _N_FOLDS).long() == fold
+    if fold == 0 and not held.any():
+        held = draw < float(draw.min()) + 1e-9
     if bool(held.all()):  # all rows are alike
         held = torch.zeros_like(held)
     return (~held).nonzero()[:, 0], held.nonzero()[:, 0]
@@ -81,9 +86,10 @@ class LinearStart:
     """A factor analysis that a model starts at, and what held-out rows say of it.
 
     With a shrinkage of .2, say, a fifth of the data is replaced by independent features. It is
-    chosen by how likely held-out rows are. So is, by the error of modalities that are hidden in
+    chosen by how likely held-out rows are. So is, by how likely modalities are that are hidden in
     them, how much experts are trusted where others are missing: in wide tables features say
     the same thing many times, and a factor analysis that does not see it is too sure of itself.
+    Where rows are few, a fifth of them says little about that, and each is held out once.
 
     Parameters
     ----------
@@ -131,14 +137,15 @@ class LinearStart:
             and model.n_modalities > 1
             and len(tables.held) > 0
         )
-        self.trial: tuple[MultimodalVAE, Objective] | None = None
-        if tempers or (self.refit and self.start_weight == "auto"):
-            trial, goal = copy.deepcopy((model, objective))
-            trial.start_at(part)
-            self.trial = trial, goal
         if tempers:
-            batch, _, weights = read(trial)[tables.rows_held]
-            self.trust = _choose_trust(trial, batch, weights)
+            starts = [(part, tables.rows_held)]
+            if self.refit and len(rows.keys().unique()) < _FEW:
+                starts += _other_folds(model, rows, seed, self.shrinkage)
+            self.trust = _choose_trust(model, read, starts)
+        self.trial: tuple[MultimodalVAE, Objective] | None = None
+        if self.refit and self.start_weight == "auto":
+            self.trial = copy.deepcopy((model, objective))
+            self.trial[0].start_at(part, self.trust)
         # anew, so that it does not depend on what else was tried
         learned = tables.whole if self.refit else tables.kept
         part = factor_analysis.fit(learned, model.latent_dim, self.shrinkage, _N_STEPS)[0]
@@ -149,11 +156,6 @@ class LinearStart:
 
         None where that is known, or will be found on validation rows.
         """
-        if self.start_weight != "auto" or not self.refit or self.trial is None:
-            return None
-        trial, _ = self.trial
-        if trial.strategy.tempers:
-            trial.strategy.set_trust(self.trust)
         return self.trial
 
 
@@ -271,21 +273,81 @@ def how_likely(model: MultimodalVAE, batch: Batch, keys: Tensor) -> Tensor:
     )
 
 
+def _other_folds(
+    model: MultimodalVAE, rows: Rows, seed: int, shrinkage: float
+) -> list[tuple[FactorAnalysis, Tensor]]:
+    """Fit without each fifth of the rows but the first; also give the numbers of those."""
+    starts = []
+    for fold in range(1, _N_FOLDS):
+        kept, held = hold_out(rows, seed, fold)
+        if len(held):
+            parts = _tables(model, rows, kept, held, seed)
+            given = ([model.latent_dim], [shrinkage])
+            start = factor_analysis.choose(parts.kept, parts.held, *given)[2]
+            starts.append((start.canonical(), parts.rows_held))
+    return starts
+
+
 @torch.no_grad()
-def _choose_trust(model: MultimodalVAE, batch: Batch, weights: Tensor) -> float:
-    """Choose the power under which hidden modalities are predicted best, if that is worth it."""
+def _choose_trust(
+    model: MultimodalVAE,
+    read: Callable[[MultimodalVAE], Rows],
+    starts: Sequence[tuple[FactorAnalysis, Tensor]],
+) -> float:
+    """Choose the power under which hidden entries are likeliest, if that gain is no luck.
+
+    ``starts`` are factor analyses, and the numbers of rows that each has not seen.
+    """
+    gains, keys, weights = [], [], []
+    for part, held in starts:
+        trial = copy.deepcopy(model)
+        trial.start_at(part)
+        batch, key, weight = read(trial)[held]  # its units have changed
+        tried = []
+        for trust in _TRUSTS:
+            trial.strategy.set_trust(trust)
+            tried.append(densities_of_hidden(trial, batch, key))
+        gains.append(torch.stack(tried) - tried[0])  # (choices, n)
+        keys.append(key)
+        weights.append(weight)
+    mean, error = mean_and_error(torch.cat(gains, dim=1), torch.cat(weights), torch.cat(keys))
+    best = int(mean.argmax())
+    return _TRUSTS[best] if bool(mean[best] > _SURE * error[best]) else 1.0
+
+
+def mean_and_error(x: Tensor, weights: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted means of x (..., N), and standard errors; rows of one key are one observation.
+
+    Of a single one the error is not known: NaN.
+    """
     share = weights / weights.sum()
-    tried = []
-    for trust in _TRUSTS:
-        model.strategy.set_trust(trust)
-        tried.append(errors_of_hidden(model, batch))
-    errors = torch.stack(tried)  # (choices, N)
-    best = int((errors @ share).argmin())
-    gain = errors[0] - errors[best]
-    # neither a trifle nor the luck of a few rows
-    large = gain @ share > _WORTH * (errors[0] @ share)
-    common = share @ (gain > 0).to(share) > _COMMON
-    return _TRUSTS[best] if bool(large & common) else 1.0
+    mean = x @ share
+    distinct, which = keys.unique(return_inverse=True)
+    together = share.new_zeros(len(distinct)).index_add(0, which, share)[which]
+    variance = (x - mean[..., None]).square() @ (share * together)
+    return mean, (variance / (1 - share @ together)).sqrt()
+
+
+@torch.no_grad()
+def densities_of_hidden(model: MultimodalVAE, batch: Batch, keys: Tensor) -> Tensor:
+    """Give the log-density of hidden entries of each row, (N,), from a few draws.
+
+    Each entry is judged by itself. Modalities are hidden as in :func:`errors_of_hidden`, and
+    count alike.
+    """
+    noise = RowNoise(0, keys).fold("hidden")
+    widest = max(likelihood.width for likelihood in model.likelihoods)
+    parts = torch.arange(len(batch)).split(max(1, _AT_A_TIME // (_N_DRAWS * widest)))
+    return torch.cat([_densities_of_hidden(model, batch[part], noise[part]) for part in parts])
+
+
+def _densities_of_hidden(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> Tensor:
+    total = batch.values[0].new_zeros(len(batch))
+    for m, read, truth, scored in _hide(batch):
+        z = model.posterior(*read).rsample(_N_DRAWS, noise, antithetic=True)[:, 0]
+        density = model.likelihoods[m].log_density(truth, model.decode(z, m)).logsumexp(0)
+        total += ((density - math.log(_N_DRAWS)) * scored).mean(-1)
+    return total
 
 
 @torch.no_grad()
