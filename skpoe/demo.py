@@ -78,9 +78,10 @@ def run_demo(out: Path, *, max_iter: int | None, say: Callable[[str], None]) -> 
         say(f"  {name:<10}{both:>12.1%}{upper:>12.1%}{score:>12.1f}{seconds[name]:>7.1f} s")
 
     say("")
-    say("GridSearchCV(PoEVAE(max_iter=20), {'latent_dim': [4, 16]}, cv=3) on Modalities:")
+    few = 20 if max_iter is None else min(20, max_iter)
+    say(f"GridSearchCV(PoEVAE(max_iter={few}), {{'latent_dim': [4, 16]}}, cv=3) on Modalities:")
     search = GridSearchCV(
-        PoEVAE(max_iter=20, random_state=0, n_threads=1), {"latent_dim": [4, 16]}, cv=3, n_jobs=2
+        PoEVAE(max_iter=few, random_state=0, n_threads=1), {"latent_dim": [4, 16]}, cv=3, n_jobs=2
     ).fit(Modalities({"upper": train[0], "lower": train[1]}))
     for params, mean, std in zip(
         search.cv_results_["params"],
