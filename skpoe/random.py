@@ -225,10 +225,13 @@ class RowNoise:
         A number may be an int64 tensor, (), where Python does not know it.
         """
         if isinstance(number, int):
-            salt: int | Tensor = _signed(_mix_int((number + 1) * _GOLDEN))
-        else:
-            salt = _mix((number + 1) * _signed(_GOLDEN))
-        return self._derive(self._start ^ salt, self._purpose)
+            salt = _signed(_mix_int((number + 1) * _GOLDEN))
+            return self._derive(self._start ^ salt, self._purpose)
+        purpose = self._purpose
+        if not number.ndim and isinstance(purpose, int):
+            # the compiler does not compute with whole numbers of Python
+            purpose = torch.full_like(number, _signed(purpose))
+        return self._derive(self._start ^ _mix((number + 1) * _signed(_GOLDEN)), purpose)
 
     def fold(self, label: int | str | Tensor) -> RowNoise:
         """Return new streams, independent of these, named by a step number or a purpose.

@@ -152,8 +152,10 @@ class IWAE(Objective):
         surrogate : Tensor of shape (N,)
             Its gradient is that of the log-weights times their shares, in expectation.
         """
+        if not (z.requires_grad and can_ask(z)):
+            return None
         n_values = sum(likelihood.width for likelihood in model.likelihoods)
-        if z[..., 0].numel() * n_values < _LARGE or not (z.requires_grad and can_ask(z)):
+        if z[..., 0].numel() * n_values < _LARGE:
             return None
         if not all(map(_gives_the_same_again, model.decoders.modules())):
             return None
