@@ -20,7 +20,7 @@ from .base import Objective, where_shown, with_gradient_of
 # look at a few of them worth while; where more than this part would be looked at it is not
 _SMALL, _LARGE, _MANY = 0.01, 2**21, 0.4
 # values that draws are judged by at a time
-_AT_A_TIME = 2**19
+_AT_A_TIME = 2**18
 
 
 class IWAE(Objective):
@@ -123,10 +123,10 @@ class IWAE(Objective):
     ) -> tuple[Tensor, Tensor]:
         """Log-weights of draws and their shares, without a gradient: (K, S, N) each."""
         # some draws at a time: what is between is thrown away while it is in the cache
-        n_values = sum(likelihood.width for likelihood in model.likelihoods)
-        n_draws = max(1, _AT_A_TIME // (z[0, ..., 0].numel() * n_values))
-        fit = torch.cat([self._fit(model, part, batch).sum(-1) for part in z.split(n_draws)])
-        log_weight = fit + ratio
+        n_values = len(batch) * sum(likelihood.width for likelihood in model.likelihoods)
+        parts = z.flatten(0, 1)[:, None].split(max(1, _AT_A_TIME // n_values))
+        fit = torch.cat([self._fit(model, part, batch).sum(-1) for part in parts])
+        log_weight = fit.view_as(ratio) + ratio
         return log_weight, self._shares(log_weight, posterior)
 
     def _few(
