@@ -118,8 +118,8 @@ _PARAMETERS = {
         for large networks on GPUs. Predictions are made in the precision of X, or in this if
         higher.""",
     "compile": """bool, {default}
-        Whether torch compiles what a step of training computes: it takes a minute, and needs a
-        C++ compiler, but steps of small networks are then two to three times as fast.""",
+        Whether torch compiles what a step of training computes: it takes a minute or more, and
+        needs a C++ compiler. On a CPU, products of experts of the default size gain nothing.""",
     "device": """str, torch.device or None, {default}
         Where to train and predict. None is the CPU; "auto" takes a GPU if there is one.""",
     "n_threads": """int or None, {default}
