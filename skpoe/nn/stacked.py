@@ -60,9 +60,10 @@ class StackedNetworks(Networks):
         return len(self.weights[0])
 
     def __getitem__(self, modality: int) -> nn.Sequential:
-        """Give one of the networks, to look at: its weights are those that are stacked.
+        """Give one of the networks, to look at.
 
-        What is done to them in place is done to all; gradients do not come to them.
+        Its weights are views: what changes them in place changes what is stacked. Gradients do
+        not come to them.
         """
         layers: list[nn.Module] = []
         for weight, bias in zip(self.weights, self.biases, strict=True):
