@@ -1,5 +1,7 @@
 """ModularVAE: every combination of choices trains, or is refused with a reason."""
 
+import copy
+import functools
 import itertools
 
 import numpy as np
@@ -60,6 +62,16 @@ def data(n=12):
     return X
 
 
+@functools.cache
+def started():
+    """Likelihoods that have seen the data."""
+    batch = Batch.from_arrays(data())
+    likelihoods = [Gaussian() for _ in WIDTHS]
+    for likelihood, x, mask in zip(likelihoods, batch.values, batch.masks, strict=True):
+        likelihood.start([(x, mask, torch.ones(len(x)))])
+    return likelihoods
+
+
 def compose(strategy, posterior, prior, objective, subsets="auto", **more):
     est = ModularVAE(
         variational_strategy=strategy,
@@ -70,11 +82,7 @@ def compose(strategy, posterior, prior, objective, subsets="auto", **more):
         **{**SMALL, **more},
     )
     names = [f"m{m}" for m in range(len(WIDTHS))]
-    likelihoods = [Gaussian() for _ in names]
-    batch = Batch.from_arrays(data())
-    for likelihood, x, mask in zip(likelihoods, batch.values, batch.masks, strict=True):
-        likelihood.start([(x, mask, torch.ones(len(x)))])
-    model, objective = est._compose(Pieces(est, names, likelihoods, 0, 40))
+    model, objective = est._compose(Pieces(est, names, copy.deepcopy(started()), 0, 40))
     for name, part in model.named_children():
         if name != "likelihoods":
             part.float()
@@ -110,6 +118,7 @@ def test_every_combination_takes_a_step_or_is_refused(strategy, posterior):
     assert bool(n_steps) == (strategy not in WITHOUT.get(posterior, ()))
 
 
+@functools.cache
 def valid(choice):
     try:
         compose(*choice)
