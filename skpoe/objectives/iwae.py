@@ -112,23 +112,6 @@ class IWAE(Objective):
             value = with_gradient_of(surrogate, value)
         return where_shown(value, batch)
 
-    @torch.no_grad()
-    def _judge(
-        self,
-        model: MultimodalVAE,
-        batch: Batch,
-        posterior: SubsetPosterior,
-        z: Tensor,
-        ratio: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Log-weights of draws and their shares, without a gradient: (K, S, N) each."""
-        # some draws at a time: what is between is thrown away while it is in the cache
-        n_values = len(batch) * sum(likelihood.width for likelihood in model.likelihoods)
-        parts = z.flatten(0, 1)[:, None].split(max(1, _AT_A_TIME // n_values))
-        fit = torch.cat([self._fit(model, part, batch).sum(-1) for part in parts])
-        log_weight = fit.view_as(ratio) + ratio
-        return log_weight, self._shares(log_weight, posterior)
-
     def _few(
         self,
         model: MultimodalVAE,
@@ -157,14 +140,25 @@ class IWAE(Objective):
         n_values = sum(likelihood.width for likelihood in model.likelihoods)
         if z[..., 0].numel() * n_values < _LARGE:
             return None
+
+        @torch.no_grad()
+        def judge(rows: slice) -> tuple[Tensor, Tensor]:
+            """Log-weights and shares of the draws of some rows."""
+            some = batch[rows]
+            # some draws at a time: what is between is thrown away while it is in the cache
+            n_draws = max(1, _AT_A_TIME // (len(some) * n_values))
+            parts = z[:, :, rows].flatten(0, 1)[:, None].split(n_draws)
+            fit = torch.cat([self._fit(model, part, some).sum(-1) for part in parts])
+            log_weight = fit.view_as(ratio[..., rows]) + ratio[..., rows]
+            within = replace(posterior, log_weights=posterior.log_weights[:, rows])
+            return log_weight, self._shares(log_weight, within)
+
         if not all(map(_gives_the_same_again, model.decoders.modules())):
             return None
-        some = slice(0, max(8, len(batch) // 16))
-        within = replace(posterior, log_weights=posterior.log_weights[:, some])
-        _, share = self._judge(model, batch[some], within, z[:, :, some], ratio[..., some])
+        _, share = judge(slice(0, max(8, len(batch) // 16)))
         if float(self._chances(share).mean()) > _MANY:
             return None
-        log_weight, share = self._judge(model, batch, posterior, z, ratio)
+        log_weight, share = judge(slice(None))
         chance = self._chances(share)
         uniform = noise.fold("few").uniform(*z.shape[:2], event=1, dtype=z.dtype)[..., 0]
         draw, subset, row = (uniform < chance).nonzero(as_tuple=True)
