@@ -277,6 +277,35 @@ def test_a_selection_is_what_it_was(name):
 
 
 @family_names
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_a_product_with_the_prior_has_it_as_one_more_expert(name, everywhere):
+    family, experts, membership, _ = setup(name)
+    family, prior = FAMILIES[name](), standard(name)
+    if everywhere and not family.has_products:
+        membership = membership & (torch.arange(M + 1) == M)  # of several there is no product
+    generator = torch.Generator().manual_seed(0)
+    raw = torch.randn(N, M, family.n_outputs(D), generator=generator, dtype=torch.float64)
+    alone = family.experts(raw, *(entries() if name == "full_gaussian" else ()))
+    held = None if everywhere else membership[..., -1]
+    ours = family.product_with_prior(alone, membership[..., :-1], prior, held)
+    theirs = family.product(experts, membership | (everywhere & (torch.arange(M + 1) == M)))
+    for leaf, value in theirs.items():
+        torch.testing.assert_close(ours[leaf], value)
+
+
+@pytest.mark.parametrize("name", sorted(n for n in FAMILIES if FAMILIES[n].has_prior_kl))
+def test_divergences_from_the_prior_are_those_from_it_as_a_posterior(name):
+    family, prior = FAMILIES[name](), standard(name if name in GENERAL else "von_mises_fisher")
+    raw = torch.randn(N, 1, family.n_outputs(D), dtype=torch.float64)
+    shared = [torch.randn(3, D).double()] if name == "full_gaussian" else None
+    shown = torch.arange(N)[None, :, None] % 2 == 0
+    params = family.product_with_prior(family.experts(raw, shared), shown, prior, ~shown[..., 0])
+    expected = family.kl(params, family.at(prior))
+    torch.testing.assert_close(family.prior_kl(params, prior), expected)
+    assert (expected[0, 1::2].abs() < 1e-12).all()
+
+
+@family_names
 def test_divergences_of_subset_posteriors(name):
     """In closed form where there is one; else the mean of the log-ratio of the draws."""
     posterior, other = posterior_of(name), posterior_of(name, seed=1)
@@ -428,10 +457,10 @@ def power_spherical(n=N):
     family = PowerSpherical(2)
     raw = torch.randn(N, 1, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     raw = (raw.repeat(n // N, 1, 1) * 2).requires_grad_()
-    experts = family.append(family.experts(raw), family.lift({"eta": torch.zeros(2, 3).double()}))
-    membership = torch.ones(1, n, 2, dtype=torch.bool)
-    membership[0, ::2, 0] = False
-    return family, raw, family.product(experts, membership)
+    membership = torch.ones(1, n, 1, dtype=torch.bool)
+    membership[0, ::2] = False
+    uniform = {"eta": torch.zeros(2, 3).double()}
+    return family, raw, family.product_with_prior(family.experts(raw), membership, uniform)
 
 
 def test_power_spherical_is_the_distribution_of_that_name():
@@ -447,12 +476,17 @@ def test_power_spherical_is_the_distribution_of_that_name():
     uniform = family.at({"eta": torch.zeros(2, 3).double()})
     kl = kl_divergence(truth, distributions.HypersphericalUniform(3)).sum(-1)
     np.testing.assert_allclose(family.kl(params, uniform).detach(), kl)
+    told = family.prior_kl(params, {"eta": torch.zeros(2, 3).double()})
+    np.testing.assert_allclose(told.detach(), kl)
     np.testing.assert_allclose(family.mean(params).detach(), truth.mean.flatten(-2), atol=1e-12)
     assert (family.mean(params)[0, ::2] == 0).all()
     with pytest.raises(ValueError, match="has no closed form; only that from the uniform"):
         family.kl(params, params)
     with pytest.raises(ValueError, match="A product of Power Spherical experts is not"):
         family.product(family.experts(torch.zeros(2, 3, 8)), torch.ones(1, 2, 3) > 0)
+    experts, prior = family.experts(torch.zeros(2, 2, 8)), {"eta": torch.zeros(2, 3)}
+    with pytest.raises(ValueError, match="A product of Power Spherical experts is not"):
+        family.product_with_prior(experts, torch.ones(1, 2, 2) > 0, prior)
 
 
 def test_power_spherical_draws_have_its_moments_and_gradients():

@@ -59,8 +59,7 @@ class PowerSpherical(VonMisesFisher):
     has_kl = False
 
     def product(self, experts: Params, membership: Tensor) -> Params:
-        # the last is the prior
-        if holds((membership[..., :-1].sum(-1) > 1).any(), otherwise=False):
+        if holds(((membership > 0).sum(-1) > 1).any(), otherwise=False):
             raise ValueError("A product of Power Spherical experts is not Power Spherical.")
         return super().product(experts, membership)
 
@@ -111,8 +110,11 @@ class PowerSpherical(VonMisesFisher):
                 "The divergence of two Power Spherical distributions has no closed form; only "
                 "that from the uniform distribution has."
             )
-        dtype, shape = params["eta"].dtype, self._leading(params, other)
-        return self._distribution(params)._kl_to_uniform().sum(-1).to(dtype).expand(shape)
+        return self.prior_kl(params, other).expand(self._leading(params, other))
+
+    def prior_kl(self, params: Params, prior: Params) -> Tensor:
+        kl = self._distribution(params)._kl_to_uniform()
+        return kl.sum(-1).to(params["eta"].dtype)
 
     def mean(self, params: Params) -> Tensor:
         return self._distribution(params).mean.to(params["eta"].dtype).flatten(-2)
