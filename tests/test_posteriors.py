@@ -296,13 +296,15 @@ def test_a_product_with_the_prior_has_it_as_one_more_expert(name, everywhere):
 @pytest.mark.parametrize("name", sorted(n for n in FAMILIES if FAMILIES[n].has_prior_kl))
 def test_divergences_from_the_prior_are_those_from_it_as_a_posterior(name):
     family, prior = FAMILIES[name](), standard(name if name in GENERAL else "von_mises_fisher")
-    raw = torch.randn(N, 1, family.n_outputs(D), dtype=torch.float64)
-    shared = [torch.randn(3, D).double()] if name == "full_gaussian" else None
+    generator = torch.Generator().manual_seed(0)
+    raw = torch.randn(N, 1, family.n_outputs(D), generator=generator, dtype=torch.float64)
+    shared = [torch.randn(3, D, generator=generator).double()] if name == "full_gaussian" else None
     shown = torch.arange(N)[None, :, None] % 2 == 0
-    params = family.product_with_prior(family.experts(raw, shared), shown, prior, ~shown[..., 0])
+    held = None if family.has_products else ~shown[..., 0]
+    params = family.product_with_prior(family.experts(raw, shared), shown, prior, held)
     expected = family.kl(params, family.at(prior))
     torch.testing.assert_close(family.prior_kl(params, prior), expected)
-    assert (expected[0, 1::2].abs() < 1e-12).all()
+    assert (expected[0, 1::2].abs() < 1e-9).all()
 
 
 @family_names
