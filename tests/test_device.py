@@ -16,6 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import skpoe
 from skpoe import MIWAE, MVAE, ModularVAE, PoEVAE
+from skpoe.data.batch import Batch
+from skpoe.data.rows import Rows
 from skpoe.estimators.choices import OBJECTIVES, POSTERIORS, STRATEGIES
 from skpoe.likelihoods import LIKELIHOODS
 from skpoe.random import RowNoise
@@ -134,6 +136,17 @@ def test_nor_does_any_likelihood(name):
     x = np.where(mask, x, np.nan)
     est = ModularVAE(likelihood=name, **QUICK)
     assert not step_without_numbers(est, [x, x[:, :2]])
+
+
+def test_rows_are_named_on_the_processor_and_their_numbers_sent_once():
+    """Tensors on two devices cannot be used together; "meta" would not say so."""
+    arrays = [np.ones((6, width), dtype=np.float32) for width in (2, 3)]
+    held = Rows.alike(Batch.from_arrays(arrays).to(torch.device("meta")))
+    for rows in (held, held.take(torch.arange(4))):
+        with Watch() as watch:
+            batch, keys, weights = rows[torch.arange(3)]
+        assert [part.device.type for part in (batch.observed, keys, weights)] == ["meta"] * 3
+        assert watch.moved == [(torch.device("cpu"), torch.device("meta"))]
 
 
 def test_noise_named_by_a_tensor_is_that_named_by_its_number():

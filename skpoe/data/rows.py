@@ -204,7 +204,9 @@ class Rows:
 
     def __getitem__(self, rows: Tensor) -> tuple[Batch, Tensor, Tensor]:
         """Batch, keys (n,) and weights (n,) of some rows."""
-        where = rows if self.index is None else self.index.index_select(0, rows)
+        where = rows.to(self.weights.device)
+        if self.index is not None:
+            where = self.index.index_select(0, where)
         return *self.table[where], self.weights.index_select(0, where)
 
     def take(self, rows: Tensor) -> Rows:

@@ -6,8 +6,8 @@ Workloads, networks and methods are those of speed.py; "large" is W1 with three 
 2,000 units and batches of 2,048, for "bfloat16". Ways: "cpu", one thread; "cpu, all cores"; "cpu,
 compiled", one thread; "cuda", where steps are recorded; "cuda, not recorded"; "cuda, compiled",
 recorded too; "cuda, bfloat16". Training is timed by the median epoch of the last half, predictions
-by the median of three calls for 1,000 rows, on a GPU 10,000. One JSON line a measurement, then
-tables.
+by the median of three calls for 1,000 rows, on a GPU 10,000; of W5 a tenth. One JSON line a
+measurement, then tables.
 """
 
 import argparse
@@ -71,7 +71,8 @@ def fit(way, method, blocks, size, n_epochs, layers):
 
 
 def predictions(est, blocks):
-    X = [block[: 1_000 if est.device is None else 10_000] for block in blocks]
+    n_rows = 1_000 if est.device is None else 10_000
+    X = [block[: n_rows // (10 if blocks.shape[2] > 5_000 else 1)] for block in blocks]
     n_rows = len(X[0])
     given = [*X[:-1], None] if len(X) > 1 else np.where(np.arange(X[0].shape[1]) % 2, X[0], np.nan)
     for call in CALLS:
