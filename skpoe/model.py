@@ -178,6 +178,9 @@ class MultimodalVAE(nn.Module):
 
     def encoded(self, batch: Batch) -> Batch:
         """Take standardised values to what encoders read."""
+        if batch.block is not None and self._are_alike:
+            together = self.likelihoods[0].encode_block(self.likelihoods, batch.block)
+            return batch.with_block(together)
         return batch.map([likelihood.encode for likelihood in self.likelihoods])
 
     def log_likelihood(self, z: Tensor, batch: Batch, scored: Tensor | None = None) -> Tensor:
@@ -230,8 +233,8 @@ class MultimodalVAE(nn.Module):
         like = self.likelihoods[0]
         if isinstance(raws, Tensor) and like.is_stateless and self._are_alike:
             axes = (slice(None), *[None] * (len(shape) - 1))
-            mask = None if batch.is_whole else torch.stack(_alike(batch.masks))[axes]
-            x = torch.stack(batch.values)[axes]
+            mask = None if batch.is_whole else batch.stacked_masks[axes]
+            x = batch.stacked[axes]
             return like.log_prob(x, mask, raws.unflatten(1, shape)).movedim(0, -1)
         terms = [self._log_prob(m, batch, raw.unflatten(0, shape)) for m, raw in enumerate(raws)]
         return torch.stack(terms, dim=-1)
@@ -273,12 +276,6 @@ class MultimodalVAE(nn.Module):
     def mean(self, z: Tensor, modality: int) -> Tensor:
         """Mean of modality m given z (..., N, D), in the data's units: (..., N, W_m)."""
         return self.likelihoods[modality].mean(self.decode(z, modality))
-
-
-def _alike(masks: Sequence[Tensor]) -> list[Tensor]:
-    """Give masks the same width: that of modalities, unless all are (N, 1)."""
-    width = max(mask.shape[1] for mask in masks)
-    return [mask.expand(-1, width) for mask in masks]
 
 
 @kept

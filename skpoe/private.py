@@ -48,7 +48,7 @@ class PrivateLatents(nn.Module):
     def forward(self, batch: Batch, reach: Tensor) -> PrivatePosterior:
         """Infer the variables of every modality; ``reach`` (S, N, M) says where they are used."""
         n_modalities = len(self.encoders)
-        experts = self.family.experts(self.encoders.each(batch.values), None)
+        experts = self.family.experts(self.encoders.each(batch.inputs), None)
         # each modality is a subset of its own
         alone = torch.eye(n_modalities, dtype=torch.bool, device=reach.device)[:, None]
         params = self.family.product(experts, alone.expand(-1, len(batch), -1))

@@ -323,7 +323,7 @@ def _diverged(
     encoded = [True] * len(names)
     for part in (model.strategy, model.private):
         if isinstance(networks := getattr(part, "encoders", None), Networks):
-            said = networks.each(model.encoded(batch).values).isfinite().flatten(2).all(2).all(0)
+            said = networks.each(model.encoded(batch).inputs).isfinite().flatten(2).all(2).all(0)
             encoded = [a and b for a, b in zip(encoded, said.tolist(), strict=True)]
     # decoders are shown draws of the prior: a broken encoder must not throw suspicion on them
     z = model.sample(noise)[None, None]

@@ -58,9 +58,8 @@ class Held:
     @classmethod
     def read(cls, source: Source, prepare: Prepare) -> Held:
         """Read everything, so that there is never a second copy of all of it."""
-        chunks = list(source.chunks())
-        parts = (prepare(source[rows]) for rows in chunks)
-        return cls(next(parts) if len(chunks) == 1 else Batch.gather(parts, len(source)))
+        parts = (prepare(source[rows]) for rows in source.chunks())
+        return cls(Batch.gather(parts, len(source)))
 
     def __len__(self) -> int:
         return len(self.batch)

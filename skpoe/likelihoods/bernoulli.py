@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -53,6 +56,13 @@ class Bernoulli(Likelihood):
 
     def encode(self, x: Tensor) -> Tensor:
         return self.comparable(x) if self.linear else x - self.shift.to(x.dtype)
+
+    @staticmethod
+    def encode_block(likelihoods: Sequence[Likelihood], block: Tensor) -> Tensor:
+        coins = cast("Sequence[Bernoulli]", likelihoods)
+        if any(coin.linear for coin in coins):
+            return Likelihood.encode_block(likelihoods, block)
+        return block - torch.stack([coin.shift for coin in coins]).to(block.dtype)[:, None]
 
     def comparable(self, x: Tensor) -> Tensor:
         return (x - self.shift.to(x.dtype)) / self._deviation().to(x.dtype)

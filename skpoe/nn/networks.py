@@ -21,8 +21,11 @@ class Networks(nn.Module, ABC):
         """Apply the network of a modality: (N, n_in) -> (N, n_out)."""
 
     @abstractmethod
-    def each(self, values: Sequence[Tensor]) -> Tensor:
-        """Apply each network to its modality: M tensors (N, n_in) -> (N, M, n_out)."""
+    def each(self, values: Sequence[Tensor] | Tensor) -> Tensor:
+        """Apply each network to its modality: M tensors (N, n_in) -> (N, M, n_out).
+
+        They may come stacked, as one tensor.
+        """
 
     def own(self, values: Sequence[Tensor]) -> Sequence[Tensor] | Tensor:
         """Apply each network to an input of its own: M tensors (N_m, n_in) -> (N_m, n_out).
@@ -60,8 +63,8 @@ class SeparateNetworks(Networks):
     def one(self, modality: int, x: Tensor) -> Tensor:
         return self.networks[modality](x)
 
-    def each(self, values: Sequence[Tensor]) -> Tensor:
-        return torch.stack(list(self.own(values)), dim=1)
+    def each(self, values: Sequence[Tensor] | Tensor) -> Tensor:
+        return torch.stack([self.one(m, x) for m, x in enumerate(values)], dim=1)
 
     def every(self, x: Tensor) -> Sequence[Tensor]:
         return [network(x) for network in self.networks]
@@ -119,7 +122,7 @@ class SharedNetwork(Networks):
     def one(self, modality: int, x: Tensor) -> Tensor:
         return self.network(self._both(x, torch.tanh(self.embedding[modality])))
 
-    def each(self, values: Sequence[Tensor]) -> Tensor:
+    def each(self, values: Sequence[Tensor] | Tensor) -> Tensor:
         both = self._both(torch.stack(list(values), dim=1), torch.tanh(self.embedding))
         return self.network(both.flatten(0, 1)).unflatten(0, both.shape[:2])
 

@@ -49,7 +49,10 @@ class StackedNetworks(Networks):
         self.biases = nn.ParameterList(
             torch.stack([layer.bias.detach()[None] for layer in alike]) for alike in layers
         )
-        self.activations = nn.ModuleList(list(networks[0])[1::2])
+        self.activations = nn.ModuleList(
+            nn.ReLU(inplace=True) if type(between) is nn.ReLU else between
+            for between in list(networks[0])[1::2]
+        )
 
     @staticmethod
     def can_hold(networks: Sequence[nn.Module]) -> bool:
@@ -85,8 +88,9 @@ class StackedNetworks(Networks):
             x = torch.addmm(bias[modality], self._activated(n, x), weight[modality])
         return x
 
-    def each(self, values: Sequence[Tensor]) -> Tensor:
-        return self._together(torch.stack(list(values))).transpose(0, 1)
+    def each(self, values: Sequence[Tensor] | Tensor) -> Tensor:
+        x = values if isinstance(values, Tensor) else torch.stack(list(values))
+        return self._together(x).transpose(0, 1)
 
     def every(self, x: Tensor) -> Tensor:
         return self._together(x.expand(len(self), *x.shape))

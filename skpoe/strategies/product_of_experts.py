@@ -85,7 +85,7 @@ class ProductOfExperts(Strategy):
         return 1.0 if self._is_plain else torch.where(shown.all(-1), 1.0, self.trust)
 
     def forward(self, batch: Batch, membership: Tensor, prior: Natural) -> Params:
-        raw = self.encoders.each(batch.values)
+        raw = self.encoders.each(batch.inputs)
         shared = None if self.shared is None else list(self.shared)
         experts = self.family.experts(raw, shared, batch.masks)
         if not self.prior_expert:
@@ -140,7 +140,7 @@ class ProductWithStandIns(Strategy):
 
     def forward(self, batch: Batch, membership: Tensor, prior: Natural) -> Params:
         raw = torch.cat(
-            [self.encoders.each(batch.values), self.stand_ins.each(batch.values)], dim=1
+            [self.encoders.each(batch.inputs), self.stand_ins.each(batch.inputs)], dim=1
         )
         n_modalities = membership.shape[-1]
         held = membership.to(raw.dtype)

@@ -48,7 +48,7 @@ class SubsetEncoders(Strategy):
 
     def forward(self, batch: Batch, membership: Tensor, prior: Natural) -> Params:
         size = membership.sum(-1)
-        alone = self.encoders.each(batch.values)
+        alone = self.encoders.each(batch.inputs)
         raw = torch.einsum("nmo,snm->sno", alone, (membership & (size == 1)[..., None]).to(alone))
         several = size > 1
         if not can_ask(several):
