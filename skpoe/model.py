@@ -67,6 +67,7 @@ class MultimodalVAE(nn.Module):
         self.likelihoods = nn.ModuleList(likelihoods)  # type: ignore[assignment]
         self.subsets = subsets
         self.has_started = False
+        self._are_alike = len({*map(type, likelihoods)}) == 1
 
     @property
     def latent_dim(self) -> int:
@@ -238,10 +239,6 @@ class MultimodalVAE(nn.Module):
             return like.log_prob(x, mask, raws.unflatten(1, shape)).movedim(0, -1)
         terms = [self._log_prob(m, batch, raw.unflatten(0, shape)) for m, raw in enumerate(raws)]
         return torch.stack(terms, dim=-1)
-
-    @property
-    def _are_alike(self) -> bool:
-        return len({*map(type, self.likelihoods)}) == 1
 
     def _log_prob(self, modality: int, batch: Batch, raw: Tensor) -> Tensor:
         mask = None if batch.complete[modality] else batch.masks[modality]

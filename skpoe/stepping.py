@@ -168,24 +168,26 @@ class Stepper:
         value = loss.detach()
         self.team.add_gradients(self.optimizer.parameters, value)
         parameters = [p for p in self.optimizer.parameters if p.grad is not None]
-        norm = _total_norm([p.grad for p in parameters if p.grad is not None])
-        if can_ask(norm):
-            steep, said = torch.stack([norm, value]).tolist()
-            if not math.isfinite(steep + said):
+        norms = torch._foreach_norm([p.grad for p in parameters if p.grad is not None])
+        if can_ask(value):
+            # a few numbers in Python: calls of torch take longer
+            *steep, said, total = torch.stack([*norms, value, weighted.detach()]).tolist()
+            norm = math.hypot(*steep)
+            if not math.isfinite(norm + said):
                 raise Spoilt(picked)
-            if steep > _CLIP:
-                nn.utils.clip_grads_with_norm_(parameters, _CLIP, norm, foreach=True)
+            if norm > _CLIP:
+                nn.utils.clip_grads_with_norm_(
+                    parameters, _CLIP, value.new_tensor(norm), foreach=True
+                )
             self.optimizer.step(rate)
+            self._total += total
+            self._steepest.clamp_(min=norm)
         else:
+            norm = torch.linalg.vector_norm(torch.stack(norms))
             spoilt = (~(norm + value).isfinite()).float()
             torch.maximum(self._spoilt, spoilt, out=self._spoilt)
             self._n_good += self._spoilt == 0
             nn.utils.clip_grads_with_norm_(parameters, _CLIP, norm, foreach=True)
             self.optimizer.step(rate, skip=self._spoilt)
-        self._total += weighted.detach()
-        torch.maximum(self._steepest, norm, out=self._steepest)
-
-
-def _total_norm(gradients: list[Tensor]) -> Tensor:
-    """Norm of all numbers in all gradients, by fewer calls than torch's own function."""
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+            self._total += weighted.detach()
+            torch.maximum(self._steepest, norm, out=self._steepest)

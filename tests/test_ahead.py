@@ -140,9 +140,10 @@ def test_visits_give_the_values_of_the_rows(small_buffers, index):
     assert all(isinstance(read, slice) for read in store.reads if index is None)
 
 
-@pytest.mark.parametrize("most", [0, 2**9, 2**20])
+@pytest.mark.parametrize(("n_rows", "most"), [(0, 0), (100, 2**20), (2**11, 0), (2**11, 2**9)])
 @pytest.mark.parametrize("index", [None, torch.arange(3, 300, 3)])
-def test_rows_in_memory_may_be_taken_together(monkeypatch, most, index):
+def test_rows_in_memory_may_be_taken_together(monkeypatch, n_rows, most, index):
+    monkeypatch.setattr(skpoe.data.rows, "_ROWS_TOGETHER", n_rows)
     monkeypatch.setattr(skpoe.data.rows, "_TOGETHER", most)
     values = torch.arange(1200.0).view(300, 4)
     table = Held(Batch([values], [torch.ones(300, 1, dtype=torch.bool)]))
@@ -157,7 +158,7 @@ def test_rows_in_memory_may_be_taken_together(monkeypatch, most, index):
         if picked.part is not None:
             assert torch.equal(picked.part.keys[picked.part.place], keys)
             assert len(picked.part.number[picked.part.place].unique()) == 1
-        assert (picked.part is not None) == (most > 0)
+        assert (picked.part is not None) == (n_rows > 0)
         seen.append(numbers)
     assert torch.equal(torch.cat(seen), torch.randperm(len(rows), generator=seeded()))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import cast
 
 import numpy as np
@@ -17,8 +18,8 @@ from .source import Source
 
 # rows that are read at a time to hash them
 _HASHED = 256
-# values that are taken together for several batches: they stay in the cache
-_TOGETHER = 2**16
+# rows of batches that draw together, and values that are taken together: they stay in the cache
+_ROWS_TOGETHER, _TOGETHER = 2**11, 2**16
 
 Prepare = Callable[[Sequence[np.ndarray]], Batch]
 
@@ -264,24 +265,32 @@ class Rows:
     def _visit_held(
         self, size: int, batches: Sequence[Tensor], share: Callable[[Tensor], Tensor]
     ) -> Iterator[tuple[Tensor, Picked]]:
-        """Take the rows of several small batches together: it takes as long as those of one."""
-        widths = sum(value.shape[1] for value in cast("Held", self.table).batch.values)
-        n_together = _TOGETHER // max(1, size * widths)
+        """Prepare several small batches together: it takes as long as one of them."""
+        table = cast("Held", self.table)
+        n_together = _ROWS_TOGETHER // size
         if self.weights.device.type != "cpu" or n_together < 2:
             for rows in batches:
                 yield rows, Picked(share(rows))
             return
+        widths = sum(value.shape[1] for value in table.batch.values)
+        n_taken = max(1, _TOGETHER // max(1, size * widths))
         for first in range(0, len(batches), n_together):
             those = batches[first : first + n_together]
             mine = [share(rows) for rows in those]
             lengths = [len(rows) for rows in mine]
-            batch, keys, weights = self[torch.cat(mine)]
+            ends = [0, *accumulate(lengths)]
+            where = torch.cat(mine)
+            if self.index is not None:
+                where = self.index.index_select(0, where)
+            keys, weights = (of.index_select(0, where) for of in (table.keys, self.weights))
             number = torch.arange(len(mine)).repeat_interleave(torch.tensor(lengths))
-            end = 0
-            for rows, length in zip(those, lengths, strict=True):
-                place = slice(end, end := end + length)
-                part = Part(keys, number, place)
-                yield rows, Picked(None, batch[place], keys[place], weights[place], part)
+            for n, (rows, (start, end)) in enumerate(zip(those, pairwise(ends), strict=True)):
+                if n % n_taken == 0:
+                    offset = start
+                    taken = table.batch[where[start : ends[min(n + n_taken, len(those))]]]
+                place, part = slice(start, end), Part(keys, number, slice(start, end))
+                batch = taken[start - offset : end - offset]
+                yield rows, Picked(None, batch, keys[place], weights[place], part)
 
     def open(self, picked: Picked) -> tuple[Batch, Tensor, Tensor]:
         """Batch, keys (n,) and weights (n,) of rows that a visit came to."""

@@ -62,12 +62,12 @@ class SubsetPosterior:
         uniform = noise.fold("components").uniform(
             n_subsets, event=1, dtype=self.log_weights.dtype
         )[..., 0]
-        cumulative = self.log_weights.exp().cumsum(0)
-        # one number in each of n equal parts of the unit interval: every component has its share
-        step = torch.arange(n_subsets, device=uniform.device)[:, None]
-        at = (step + uniform) * (cumulative[-1] / n_subsets)
-        index = torch.searchsorted(cumulative.mT.contiguous(), at.mT.contiguous()).mT
-        index = index.clamp(max=len(cumulative) - 1)
+        *ends, total = self.log_weights.exp().cumsum(0).split([len(self.log_weights) - 1, 1])
+        if n_subsets > 1:
+            # one number in each of n equal parts of the unit interval: components have their share
+            step = torch.arange(n_subsets, device=uniform.device)[:, None]
+            uniform = (step + uniform) / n_subsets
+        index = (uniform * total > ends[0][:, None]).sum(0)  # how many components end before
 
         def keep(leaf: Tensor) -> Tensor:
             if len(leaf) == 1 or (leaf.shape[1] == 1 and index.shape[1] != 1):

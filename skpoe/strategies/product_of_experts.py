@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.batch import Batch
+from ..device import holds
 from ..factor_analysis import FactorAnalysis
 from ..nn import LinearPlus
 from ..nn.networks import Networks, SeparateNetworks, networks_of
@@ -94,8 +95,12 @@ class ProductOfExperts(Strategy):
         if not self._is_plain:
             trust = cast("Tensor", self.trust_in(membership)).to(raw.dtype)
             powers = trust[..., None] * membership
-        held = None if self.prior_expert else ~membership.any(-1)
-        return self.family.product_with_prior(experts, powers, prior, held)
+        if self.prior_expert:
+            return self.family.product_with_prior(experts, powers, prior)
+        empty = ~membership.any(-1)
+        if not holds(empty.any(), otherwise=True):
+            return self.family.product(experts, powers)
+        return self.family.product_with_prior(experts, powers, prior, empty)
 
 
 def _read_trust(strategy: ProductOfExperts, _: object) -> None:
