@@ -201,14 +201,14 @@ class MultimodalVAE(nn.Module):
         log_likelihood : Tensor of shape (K, S, N, M)
             Nats in the data's units; zero where not scored or nothing is observed.
         """
-        if self.private is None and (scored is None or scored.all()):
+        asked = () if scored is None else tuple(map(tuple, scored.T.tolist()))
+        if self.private is None and all(map(all, asked)):
             raws = self.decoders.every(z.flatten(0, -2))
             return self._log_probs(batch, raws, z.shape[:-1])
         if scored is None:
             return self.terms([z] * self.n_modalities, batch)
-        asked = tuple(map(tuple, scored.T.tolist()))  # known here, without asking again
         places = _places(asked, z.device)
-        draws = z.index_select(1, places.flatten()).unflatten(1, places.shape).unbind(1)
+        draws = z.index_select(1, places.flatten()).unflatten(1, places.shape).movedim(1, 0)
         own = self.terms(draws, batch)  # (K, C, N, M)
         at = places.mT[None, :, None].expand_as(own)
         result = own.new_zeros(*z.shape[:-1], len(asked)).scatter(1, at, own)
@@ -220,10 +220,10 @@ class MultimodalVAE(nn.Module):
         """Log p(x_m | z) of one modality: z (..., N, D) to (..., N) nats."""
         return self._log_prob(modality, batch, self.decode(z, modality))
 
-    def terms(self, draws: Sequence[Tensor], batch: Batch) -> Tensor:
+    def terms(self, draws: Sequence[Tensor] | Tensor, batch: Batch) -> Tensor:
         """Log p(x_m | z_m) of every modality by draws of its own: M of (..., N, D) to (..., N, M).
 
-        All of the same shape.
+        All of the same shape; they may come stacked, as one tensor.
         """
         return self._log_probs(batch, self._decoded(draws), draws[0].shape[:-1])
 
@@ -258,7 +258,9 @@ class MultimodalVAE(nn.Module):
         raws = self._decoded(draws)
         return [raw.unflatten(0, z.shape[:-1]) for raw, z in zip(raws, draws, strict=True)]
 
-    def _decoded(self, draws: Sequence[Tensor]) -> Sequence[Tensor] | Tensor:
+    def _decoded(self, draws: Sequence[Tensor] | Tensor) -> Sequence[Tensor] | Tensor:
+        if isinstance(draws, Tensor) and self.private is None:
+            return self.decoders.own(draws.flatten(1, -2))
         return self.decoders.own([self._seen(z, m).flatten(0, -2) for m, z in enumerate(draws)])
 
     def _seen(self, z: Tensor, modality: int) -> Tensor:

@@ -160,8 +160,12 @@ def held_anywhere(membership: Tensor) -> Tensor:
 
 def equal_log_weights(membership: Tensor) -> Tensor:
     """Weigh all subsets alike: (S, N, M) to (S, N)."""
-    shape, device = membership.shape[:2], membership.device
-    return torch.full(shape, -math.log(len(membership)), dtype=torch.float64, device=device)
+    return _equal(membership.shape[:2], membership.device)
+
+
+@kept
+def _equal(shape: torch.Size, device: torch.device) -> Tensor:
+    return torch.full(shape, -math.log(shape[0]), dtype=torch.float64, device=device)
 
 
 def codes(membership: Tensor) -> Tensor:

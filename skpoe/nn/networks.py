@@ -27,10 +27,10 @@ class Networks(nn.Module, ABC):
         They may come stacked, as one tensor.
         """
 
-    def own(self, values: Sequence[Tensor]) -> Sequence[Tensor] | Tensor:
+    def own(self, values: Sequence[Tensor] | Tensor) -> Sequence[Tensor] | Tensor:
         """Apply each network to an input of its own: M tensors (N_m, n_in) -> (N_m, n_out).
 
-        They may come stacked, as one tensor.
+        Both may come stacked, as one tensor.
         """
         return [self.one(m, x) for m, x in enumerate(values)]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -84,37 +84,41 @@ class StackedNetworks(Networks):
         return [self[m] for m in range(len(self))]
 
     def one(self, modality: int, x: Tensor) -> Tensor:
-        for n, (weight, bias) in enumerate(self._layers()):
-            x = torch.addmm(bias[modality], self._activated(n, x), weight[modality])
+        for weight, bias, before in self._layers():
+            x = torch.addmm(bias[modality], before(x), weight[modality])
         return x
 
     def each(self, values: Sequence[Tensor] | Tensor) -> Tensor:
-        x = values if isinstance(values, Tensor) else torch.stack(list(values))
-        return self._together(x).transpose(0, 1)
+        return self._together(_stacked(values)).transpose(0, 1)
 
     def every(self, x: Tensor) -> Tensor:
         return self._together(x.expand(len(self), *x.shape))
 
-    def own(self, values: Sequence[Tensor]) -> Sequence[Tensor] | Tensor:
-        if len({value.shape for value in values}) > 1:
+    def own(self, values: Sequence[Tensor] | Tensor) -> Sequence[Tensor] | Tensor:
+        if not isinstance(values, Tensor) and len({value.shape for value in values}) > 1:
             return super().own(values)
-        return self._together(torch.stack(list(values)))
+        return self._together(_stacked(values))
 
     def _together(self, x: Tensor) -> Tensor:
         """Apply all to inputs of their own: (M, N, n_in) -> (M, N, n_out)."""
-        for n, (weight, bias) in enumerate(self._layers()):
-            x = torch.baddbmm(bias, self._activated(n, x), weight)
+        for weight, bias, before in self._layers():
+            x = torch.baddbmm(bias, before(x), weight)
         return x
 
-    def _layers(self) -> Iterator[tuple[Tensor, Tensor]]:
-        # in a tenth of the time in which a ParameterList is gone over
+    def _layers(self) -> Iterator[tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]]:
+        """Give weights and biases of each layer, and what comes before it."""
+        # in a tenth of the time in which lists of torch are gone over
         weights, biases = self.weights._parameters.values(), self.biases._parameters.values()
-        return zip(
-            cast("Iterable[Tensor]", weights), cast("Iterable[Tensor]", biases), strict=True
-        )
+        before = (_as_it_is, *self.activations._modules.values())
+        return cast("Iterator[Any]", zip(weights, biases, before, strict=True))
 
-    def _activated(self, layer: int, x: Tensor) -> Tensor:
-        return self.activations[layer - 1](x) if layer else x
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
+
+
+def _stacked(values: Sequence[Tensor] | Tensor) -> Tensor:
+    return values if isinstance(values, Tensor) else torch.stack(list(values))
 
 
 def _affine(network: nn.Sequential) -> list[nn.Linear]:

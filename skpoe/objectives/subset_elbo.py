@@ -69,7 +69,8 @@ class SubsetELBO(Objective):
         observed = batch.observed
         n_modalities = observed.shape[1]
         scored = all_and_each(n_modalities)
-        membership = all_and_each(n_modalities, observed.device)[:, None] & observed
+        each = all_and_each(n_modalities, observed.device)[:, None]
+        membership = each.expand(-1, *observed.shape) if batch.is_whole else each & observed
         if self.n_subsets and n_modalities > 2:
             uniform = noise.fold("subsets").uniform(self.n_subsets, event=n_modalities + 1)
             sampled = sample_within(observed, uniform, lowest=2, below_all=1)

@@ -178,6 +178,11 @@ class Family(ABC):
 
 def added(experts: Tensor, membership: Tensor) -> Tensor:
     """Add up what the members of each subset say: (N, M, P) and (S, N, M) to (S, N, P)."""
+    if membership.stride(1) == 0 and len(experts) == membership.shape[1]:
+        # one row stands for all: it has been expanded
+        weights = membership[:, 0].to(experts.dtype)
+        flat = experts.transpose(0, 1).reshape(len(weights.mT), -1)
+        return (weights @ flat).view(len(weights), len(experts), -1)
     weights = membership.to(experts.dtype)
     if len(weights) * experts.shape[1] * experts.shape[2] < _SMALL:
         return (weights[..., None] * experts).sum(2)

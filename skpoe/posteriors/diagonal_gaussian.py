@@ -52,15 +52,15 @@ class DiagonalGaussian(Family):
         return {"mean": natural["h"] / precision, "precision": precision}
 
     def product(self, experts: Params, membership: Tensor) -> Params:
-        return _moments(added(_both(experts), membership))
+        return _moments(_added(experts, membership))
 
     def product_with_prior(
         self, experts: Params, powers: Tensor, prior: Params, held: Tensor | None = None
     ) -> Params:
-        own = _both(prior)
+        own = torch.cat([prior["h"], prior["precision"]])
         if held is not None:
             own = held[..., None] * own
-        return _moments(added(_both(experts), powers) + own)
+        return _moments(_added(experts, powers) + own)
 
     def rsample(self, params: Params, noise: Tensor) -> Tensor:
         return torch.addcmul(params["mean"], params["precision"].rsqrt(), noise)
@@ -80,8 +80,10 @@ class DiagonalGaussian(Family):
         return params["mean"]
 
 
-def _both(natural: Params) -> Tensor:
-    return torch.cat([natural["h"], natural["precision"]], dim=-1)
+def _added(experts: Params, membership: Tensor) -> Tensor:
+    # modality by modality, as networks that are stacked give them
+    leaves = [experts[leaf].transpose(0, 1) for leaf in ("h", "precision")]
+    return added(torch.cat(leaves, dim=-1).transpose(0, 1), membership)
 
 
 def _moments(both: Tensor) -> Params:
