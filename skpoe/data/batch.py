@@ -205,7 +205,7 @@ def _take(table: Tensor, rows: Tensor | slice, axis: int = 0) -> Tensor:
 def _room_for(values: Sequence[Tensor], n_rows: int) -> tuple[list[Tensor], Tensor | None]:
     """Make room for so many rows like these; in one block, if all have one width."""
     first = values[0]
-    if len({(value.shape[1], value.dtype) for value in values}) > 1:
+    if len(values) == 1 or len({(value.shape[1], value.dtype) for value in values}) > 1:
         return [value.new_empty(n_rows, value.shape[1]) for value in values], None
     block = first.new_empty(len(values), n_rows, first.shape[1])
     return list(block.unbind()), block
