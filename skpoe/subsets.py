@@ -160,12 +160,12 @@ def held_anywhere(membership: Tensor) -> Tensor:
 
 def equal_log_weights(membership: Tensor) -> Tensor:
     """Weigh all subsets alike: (S, N, M) to (S, N)."""
-    return _equal(membership.shape[:2], membership.device)
+    return _equal(len(membership), membership.device).expand(membership.shape[:2])
 
 
 @kept
-def _equal(shape: torch.Size, device: torch.device) -> Tensor:
-    return torch.full(shape, -math.log(shape[0]), dtype=torch.float64, device=device)
+def _equal(n_subsets: int, device: torch.device) -> Tensor:
+    return torch.full((), -math.log(n_subsets), dtype=torch.float64, device=device)
 
 
 def codes(membership: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from small import FAST, VAES, named, small, usual
+from small import FAST, KINDS, VAES, named, small, usual
 from torch import nn
 
+import skpoe.data.batch
 from skpoe import Modalities, PoEVAE
 from skpoe.nn import (
     ACTIVATIONS,
@@ -244,13 +245,23 @@ def test_only_perceptrons_of_one_shape_are_stacked():
         assert not StackedNetworks.can_hold(other)
 
 
-@pytest.mark.parametrize("cls", VAES)
-def test_a_fit_does_not_depend_on_whether_networks_are_stacked(cls, monkeypatch):
+@pytest.mark.parametrize(
+    ("cls", "with_holes"), [*((cls, True) for cls in VAES), *((cls, False) for cls in KINDS)]
+)
+def test_a_fit_does_not_depend_on_whether_networks_are_stacked(cls, with_holes, monkeypatch):
+    """Nor on whether modalities are held as one block."""
     X = named(usual(40, (3, 3, 3)))
-    X["b"][::3] = np.nan
+    if with_holes:
+        X["b"][::3] = np.nan
     est = small(cls, **FAST, activation="relu", dtype="float64")
     stacked = clone(est).fit(X)
     monkeypatch.setattr(StackedNetworks, "can_hold", lambda networks: False)
+    rooms = skpoe.data.batch._room_for
+    monkeypatch.setattr(
+        skpoe.data.batch,
+        "_room_for",
+        lambda values, n_rows: ([rooms([value], n_rows)[0][0] for value in values], None),
+    )
     separate = est.fit(X)
     kinds = [
         sum(isinstance(module, StackedNetworks) for module in fit.model_.modules())

@@ -110,6 +110,15 @@ def exact(family, params):
     return MultivariateNormal(family.mean(params), precision_matrix=precision)
 
 
+@family_names
+def test_members_that_are_the_same_in_all_rows_may_be_expanded(name):
+    family, experts, membership, _ = setup(name)
+    alike = membership[:, :1].expand_as(membership)
+    ours, theirs = (family.product(experts, held) for held in (alike, alike.contiguous()))
+    for leaf in ours:
+        torch.testing.assert_close(ours[leaf], theirs[leaf])
+
+
 @gaussian_names
 def test_product_adds_natural_parameters(name):
     family, experts, membership, params = setup(name)
