@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from .mlp import ACTIVATIONS
+from .mlp import ACTIVATIONS, make_activation
 
 
 class CReLU(nn.Module):
@@ -36,9 +36,9 @@ class MLPFactory:
     >>> MLPFactory((256, 128))(784, 20)
     Sequential(
       (0): Linear(in_features=784, out_features=256, bias=True)
-      (1): ReLU()
+      (1): ReLU(inplace=True)
       (2): Linear(in_features=256, out_features=128, bias=True)
-      (3): ReLU()
+      (3): ReLU(inplace=True)
       (4): Linear(in_features=128, out_features=20, bias=True)
     )
     """
@@ -56,11 +56,11 @@ class MLPFactory:
 
     def __call__(self, n_in: int, n_out: int) -> nn.Sequential:
         """Make a network (N, n_in) -> (N, n_out)."""
-        activation = CReLU if self.activation == "crelu" else ACTIVATIONS[self.activation]
-        times = 2 if activation is CReLU else 1
+        times = 2 if self.activation == "crelu" else 1
         layers: list[nn.Module] = []
         for before, after in pairwise((n_in, *self.hidden_layer_sizes)):
-            layers += [nn.Linear(before * (times if layers else 1), after), activation()]
+            between = CReLU() if self.activation == "crelu" else make_activation(self.activation)
+            layers += [nn.Linear(before * (times if layers else 1), after), between]
         last = self.hidden_layer_sizes[-1] * times if self.hidden_layer_sizes else n_in
         return nn.Sequential(*layers, nn.Linear(last, n_out))
 

@@ -9,7 +9,7 @@ from numbers import Integral
 
 from torch import nn
 
-from .mlp import ACTIVATIONS
+from .mlp import ACTIVATIONS, make_activation
 
 # kernel, stride and padding that halve a side, rounded up
 _HALVE = (3, 2, 1)
@@ -57,16 +57,15 @@ class ConvEncoder:
                 f"{type(self).__name__} of shape {self.shape} reads {math.prod(self.shape)} "
                 f"numbers a row, but the modality has {n_in}. Give the shape of its images."
             )
-        activation = ACTIVATIONS[self.activation]
         layers: list[nn.Module] = [nn.Unflatten(1, self.shape)]
         for before, after in pairwise((self.shape[0], *self.channels)):
-            layers += [nn.Conv2d(before, after, *_HALVE), activation()]
+            layers += [nn.Conv2d(before, after, *_HALVE), make_activation(self.activation)]
         height, width = _sides(self.shape, len(self.channels))[-1]
         return nn.Sequential(
             *layers,
             nn.Flatten(),
             nn.Linear(self.channels[-1] * height * width, self.hidden),
-            activation(),
+            make_activation(self.activation),
             nn.Linear(self.hidden, n_out),
         )
 
@@ -120,12 +119,11 @@ class ConvDecoder:
                 f"{math.prod(self.shape)} numbers a row, but the likelihood of the modality asks "
                 f"for {n_out}. Give the shape of its images."
             )
-        activation = ACTIVATIONS[self.activation]
         sides = _sides(self.shape, len(self.channels))[::-1]
         first = (self.channels[0], *sides[0])
         layers: list[nn.Module] = [
             nn.Linear(n_in, self.hidden),
-            activation(),
+            make_activation(self.activation),
             nn.Linear(self.hidden, math.prod(first)),
             nn.Unflatten(1, first),
         ]
@@ -134,7 +132,7 @@ class ConvDecoder:
             # by itself it makes 2 * half - 1; an even side is one more
             extra = [side - (2 * half - 1) for half, side in zip(small, large, strict=True)]
             layers += [
-                activation(),
+                make_activation(self.activation),
                 nn.ConvTranspose2d(before, after, *_HALVE, output_padding=(extra[0], extra[1])),
             ]
         return nn.Sequential(*layers, nn.Flatten())

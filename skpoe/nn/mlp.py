@@ -27,6 +27,11 @@ class Linear(nn.Linear):
         """Draw nothing."""
 
 
+def make_activation(name: str) -> nn.Module:
+    """Make an activation that comes after a layer; in place, where its input is not needed."""
+    return nn.ReLU(inplace=True) if name == "relu" else ACTIVATIONS[name]()
+
+
 def mlp(
     n_in: int,
     n_out: int,
@@ -62,5 +67,5 @@ def mlp(
         with torch.no_grad():
             linear.weight.uniform_(-bound, bound, generator=generator)
             linear.bias.uniform_(-bound, bound, generator=generator)
-        layers += [linear, ACTIVATIONS[activation]()]
+        layers += [linear, make_activation(activation)]
     return nn.Sequential(*layers[:-1])

@@ -49,10 +49,7 @@ class StackedNetworks(Networks):
         self.biases = nn.ParameterList(
             torch.stack([layer.bias.detach()[None] for layer in alike]) for alike in layers
         )
-        self.activations = nn.ModuleList(
-            nn.ReLU(inplace=True) if type(between) is nn.ReLU else between
-            for between in list(networks[0])[1::2]
-        )
+        self.activations = nn.ModuleList(list(networks[0])[1::2])
 
     @staticmethod
     def can_hold(networks: Sequence[nn.Module]) -> bool:
