@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.batch import Batch
+from ..device import holds
 from ..factor_analysis import FactorAnalysis
 from ..posteriors import Family, Params
 from ..priors import Natural
@@ -63,6 +64,26 @@ class Strategy(nn.Module, ABC):
         """
 
 
+def product_or_prior(
+    family: Family, experts: Params, powers: Tensor, prior: Natural, empty: Tensor
+) -> Params:
+    """Multiply the experts in each subset; the prior stands where there are none.
+
+    Parameters
+    ----------
+    family : Family
+    experts : Params
+    powers : Tensor of shape (S, N, M)
+        As ``family.product`` takes them.
+    prior : Natural
+    empty : bool Tensor of shape (S, N)
+        Where there are none.
+    """
+    if not holds(empty.any(), otherwise=True):
+        return family.product(experts, powers)
+    return family.product_with_prior(experts, powers, prior, empty)
+
+
 def one_of(
     family: Family,
     raw: Tensor,
@@ -97,4 +118,4 @@ def one_of(
     )
     own = torch.eye(n_subsets, dtype=torch.bool, device=raw.device)[:, None]
     experts = family.alone(said, prior)
-    return family.product_with_prior(experts, own & shown[..., None], prior, ~shown)
+    return product_or_prior(family, experts, own & shown[..., None], prior, ~shown)

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from ..data.batch import Batch
-from ..device import holds
 from ..factor_analysis import FactorAnalysis
 from ..nn import LinearPlus
 from ..nn.networks import Networks, SeparateNetworks, networks_of
 from ..posteriors import Family, Params
 from ..priors import Natural
-from .base import Strategy
+from .base import Strategy, product_or_prior
 
 
 class ProductOfExperts(Strategy):
@@ -97,10 +96,7 @@ class ProductOfExperts(Strategy):
             powers = trust[..., None] * membership
         if self.prior_expert:
             return self.family.product_with_prior(experts, powers, prior)
-        empty = ~membership.any(-1)
-        if not holds(empty.any(), otherwise=True):
-            return self.family.product(experts, powers)
-        return self.family.product_with_prior(experts, powers, prior, empty)
+        return product_or_prior(self.family, experts, powers, prior, ~membership.any(-1))
 
 
 def _read_trust(strategy: ProductOfExperts, _: object) -> None:
@@ -153,4 +149,4 @@ class ProductWithStandIns(Strategy):
         absent = (n_modalities - size) / max(1, n_modalities - 1)
         powers = torch.cat([held, held * absent / size.clamp(min=1)], dim=-1)
         experts = self.family.experts(raw, None)
-        return self.family.product_with_prior(experts, powers, prior, ~membership.any(-1))
+        return product_or_prior(self.family, experts, powers, prior, ~membership.any(-1))
