@@ -60,6 +60,15 @@ def test_modalities_encoded_together_are_what_each_encodes(name, linear):
     assert linear or not hasattr(first, "shift") or not torch.equal(*apart)
 
 
+def test_a_class_made_of_another_encodes_in_its_own_way():
+    class Signs(LIKELIHOODS["bernoulli"]):
+        def encode(self, x):
+            return 2 * x - 1
+
+    x = torch.tensor([[0.0, 1.0]])
+    assert torch.equal(Signs.encode_block([Signs(), Signs()], torch.stack([x, x]))[1], 2 * x - 1)
+
+
 @names
 def test_density_integrates_to_one(name, generator):
     likelihood, x, _ = started(name)

@@ -60,7 +60,8 @@ class Bernoulli(Likelihood):
     @staticmethod
     def encode_block(likelihoods: Sequence[Likelihood], block: Tensor) -> Tensor:
         coins = cast("Sequence[Bernoulli]", likelihoods)
-        if any(coin.linear for coin in coins):
+        # one that was made of this class may encode in its own way
+        if any(coin.linear or type(coin).encode is not Bernoulli.encode for coin in coins):
             return Likelihood.encode_block(likelihoods, block)
         return block - torch.stack([coin.shift for coin in coins]).to(block.dtype)[:, None]
 
