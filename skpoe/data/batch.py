@@ -72,7 +72,7 @@ class Batch:
                 values[m][start : start + len(part)] = value
                 masks[m].append(mask)
             start += len(part)
-        whole = cls(values, [_stack_masks(column) for column in masks])
+        whole = cls(values, [torch.cat(_of_one_width(column)) for column in masks])
         whole.block = block
         return whole
 
@@ -104,8 +104,7 @@ class Batch:
     @property
     def stacked_masks(self) -> Tensor:
         """Masks of modalities of one width, (M, N, F), or (M, N, 1) if all are so."""
-        width = max(mask.shape[1] for mask in self.masks)
-        return torch.stack([mask.expand(-1, width) for mask in self.masks])
+        return torch.stack(_of_one_width(self.masks))
 
     @property
     def inputs(self) -> Sequence[Tensor] | Tensor:
@@ -211,7 +210,7 @@ def _room_for(values: Sequence[Tensor], n_rows: int) -> tuple[list[Tensor], Tens
     return list(block.unbind()), block
 
 
-def _stack_masks(masks: Sequence[Tensor]) -> Tensor:
-    """Of shape (N, F), unless all are (n, 1)."""
+def _of_one_width(masks: Sequence[Tensor]) -> list[Tensor]:
+    """Of shape (n, F), unless all are (n, 1)."""
     width = max(mask.shape[1] for mask in masks)
-    return torch.cat([mask.expand(-1, width) for mask in masks])
+    return [mask.expand(-1, width) for mask in masks]
