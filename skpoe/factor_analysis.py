@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,7 +50,9 @@ class Table:
         distinct, which = torch.unique(code, return_inverse=True)
         # rows with the same pattern side by side: a chunk has few of them
         order = which.argsort(stable=True) if len(distinct) < len(x) else torch.arange(len(x))
-        self._chunks = order.to(x.device).split(_ROWS)
+        self._chunks = [
+            _Chunk.of(rows, which[rows], shown) for rows in order.to(x.device).split(_ROWS)
+        ]
 
     @classmethod
     def of(cls, batch: Batch, weights: Tensor | None = None) -> Table:
@@ -77,6 +80,20 @@ class Table:
         return Table(self.x.clamp(-reach, reach), self.shown, self.group, self.weights)
 
 
+class _Chunk(NamedTuple):
+    """Some rows of a table, their patterns (U, G), and which of these each row has."""
+
+    rows: Tensor
+    patterns: Tensor
+    which: Tensor
+
+    @classmethod
+    def of(cls, rows: Tensor, code: Tensor, shown: Tensor) -> _Chunk:
+        distinct, which = torch.unique(code, return_inverse=True)
+        first = torch.empty_like(distinct).index_copy_(0, which, rows)
+        return cls(rows, shown[first].double(), which)
+
+
 @dataclass(frozen=True)
 class FactorAnalysis:
     r"""x = mean + loadings z + noise, z ~ N(0, I), noise ~ N(0, diag(noise)).
@@ -99,8 +116,8 @@ class FactorAnalysis:
     def log_prob(self, table: Table) -> Tensor:
         """Exact log p(x_observed) of each row, (N,), in nats."""
         result = table.weights.new_empty(len(table))
-        for rows in table._chunks:
-            result[rows] = _Inference(self, table, rows).log_prob
+        for chunk in table._chunks:
+            result[chunk.rows] = _Inference(self, table, chunk).log_prob
         return result
 
     def score(self, table: Table) -> float:
@@ -113,10 +130,10 @@ class FactorAnalysis:
         Under the model each has mean 0 and variance 1. Zero where missing.
         """
         result = torch.empty_like(table.x)
-        for rows in table._chunks:
-            post = _Inference(self, table, rows)
+        for chunk in table._chunks:
+            rows, post = chunk.rows, _Inference(self, table, chunk)
             explained = ((self.loadings @ post.covariance) * self.loadings).sum(-1)  # (U, F)
-            variance = (self.noise - explained).clamp(min=1e-12)[post.which]
+            variance = (self.noise - explained).clamp(min=1e-12)[chunk.which]
             gap = table.x[rows] - self.mean - post.mean @ self.loadings.mT
             result[rows] = gap / variance.sqrt() * table.shown[rows][:, table.group]
         return result
@@ -140,30 +157,25 @@ class FactorAnalysis:
 class _Inference:
     """Posteriors of z for some rows of a table, and their log-likelihoods."""
 
-    def __init__(self, model: FactorAnalysis, table: Table, rows: Tensor) -> None:
-        shown = table.shown[rows]
-        code = (shown * hash_weights(shown.shape[1], 0, shown.device)).sum(-1)
-        distinct, self.which = torch.unique(code, return_inverse=True)
-        first = torch.empty_like(distinct)
-        first[self.which] = torch.arange(len(rows), device=rows.device)
-        self.patterns = shown[first].to(table.x.dtype)  # (U, G)
+    def __init__(self, model: FactorAnalysis, table: Table, chunk: _Chunk) -> None:
+        rows, patterns, which = chunk
         latent_dim = model.loadings.shape[1]
-        precision = (self.patterns @ _informations(model, table).flatten(1)).unflatten(
+        precision = (patterns @ _informations(model, table).flatten(1)).unflatten(
             1, (latent_dim, latent_dim)
         ) + torch.eye(latent_dim).to(table.x)
         factor = torch.linalg.cholesky(precision)
         self.covariance = torch.cholesky_inverse(factor)  # (U, D, D)
-        gap = (table.x[rows] - model.mean) * shown[:, table.group]
+        gap = (table.x[rows] - model.mean) * table.shown[rows][:, table.group]
         h = (gap / model.noise) @ model.loadings
-        if len(distinct) == 1:
+        if len(patterns) == 1:
             self.mean = h @ self.covariance[0]
         else:
-            self.mean = (h[:, None] @ self.covariance[self.which])[:, 0]
+            self.mean = (h[:, None] @ self.covariance[which])[:, 0]
         logs = _by_group(model.noise.log() + math.log(2 * math.pi), table)
-        constant = self.patterns @ logs
+        constant = patterns @ logs
         determinant = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         square = (gap.square() / model.noise).sum(-1) - (h * self.mean).sum(-1)
-        self.log_prob = -0.5 * ((constant + determinant)[self.which] + square)
+        self.log_prob = -0.5 * ((constant + determinant)[which] + square)
 
 
 def _by_group(value: Tensor, table: Table) -> Tensor:
@@ -219,18 +231,17 @@ def step(model: FactorAnalysis, table: Table, shrinkage: float) -> tuple[FactorA
     zz = table.x.new_zeros(n_groups, latent_dim + 1, latent_dim + 1)  # of (z, 1)
     xz = table.x.new_zeros(table.x.shape[1], latent_dim + 1)
     total = table.x.new_zeros(())
-    for rows in table._chunks:
-        post, x, weight = _Inference(model, table, rows), table.x[rows], table.weights[rows]
+    for chunk in table._chunks:
+        rows, patterns, which = chunk
+        post, x, weight = _Inference(model, table, chunk), table.x[rows], table.weights[rows]
         z = torch.nn.functional.pad(post.mean, (0, 1), value=1.0)
         counted = weight[:, None] * table.shown[rows]  # (n, G)
         if n_groups <= latent_dim:
             zz += (counted.mT[:, :, None] * z).mT @ z
         else:
             zz += (counted.mT @ (z[:, :, None] * z[:, None, :]).flatten(1)).view_as(zz)
-        alike = (
-            post.patterns
-            * weight.new_zeros(len(post.patterns)).index_add(0, post.which, weight)[:, None]
-        )  # (U, G)
+        together = weight.new_zeros(len(patterns)).index_add(0, which, weight)
+        alike = patterns * together[:, None]  # (U, G)
         spread = (alike.mT @ post.covariance.flatten(1)).view(n_groups, latent_dim, latent_dim)
         zz[:, :-1, :-1] += spread
         xz += (x * weight[:, None]).mT @ z  # x is zero where missing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -298,21 +298,29 @@ def _choose_trust(
 
     ``starts`` are factor analyses, and the numbers of rows that each has not seen.
     """
-    gains, keys, weights = [], [], []
+    trials, keys, weights = [], [], []
     for part, held in starts:
-        trial = copy.deepcopy(model)
+        trial = copy.deepcopy(model).eval()
         trial.start_at(part)
         batch, key, weight = read(trial)[held]  # its units have changed
-        tried = []
-        for trust in _TRUSTS:
-            trial.strategy.set_trust(trust)
-            tried.append(densities_of_hidden(trial, batch, key))
-        gains.append(torch.stack(tried) - tried[0])  # (choices, n)
+        trials.append((trial, batch, key))
         keys.append(key)
         weights.append(weight)
-    mean, error = mean_and_error(torch.cat(gains, dim=1), torch.cat(weights), torch.cat(keys))
-    best = int(mean.argmax())
-    return _TRUSTS[best] if bool(mean[best] > _SURE * error[best]) else 1.0
+    of_rows = torch.cat(weights), torch.cat(keys)
+    best, gain, error = 1.0, 0.0, 0.0
+    first: Tensor | None = None
+    for trust in _TRUSTS:
+        densities = []
+        for trial, batch, key in trials:
+            trial.strategy.set_trust(trust)
+            densities.append(densities_of_hidden(trial, batch, key))
+        each = torch.cat(densities)
+        first = each if first is None else first
+        mean, its_error = map(float, mean_and_error(each - first, *of_rows))
+        if mean < gain:  # the less trust, the worse from here on
+            break
+        best, gain, error = trust, mean, its_error
+    return best if gain > _SURE * error else 1.0
 
 
 def mean_and_error(x: Tensor, weights: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
@@ -337,15 +345,17 @@ def densities_of_hidden(model: MultimodalVAE, batch: Batch, keys: Tensor) -> Ten
     """
     noise = RowNoise(0, keys).fold("hidden")
     widest = max(likelihood.width for likelihood in model.likelihoods)
+    widest = max(widest, model.n_modalities * model.latent_dim)
     parts = torch.arange(len(batch)).split(max(1, _AT_A_TIME // (_N_DRAWS * widest)))
     return torch.cat([_densities_of_hidden(model, batch[part], noise[part]) for part in parts])
 
 
 def _densities_of_hidden(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> Tensor:
+    read, hidden = _hide(batch)
+    z = model.posterior(*read).rsample(_N_DRAWS, noise, antithetic=True)
     total = batch.values[0].new_zeros(len(batch))
-    for m, read, truth, scored in _hide(batch):
-        z = model.posterior(*read).rsample(_N_DRAWS, noise, antithetic=True)[:, 0]
-        density = model.likelihoods[m].log_density(truth, model.decode(z, m)).logsumexp(0)
+    for m, (truth, scored) in enumerate(hidden):
+        density = model.likelihoods[m].log_density(truth, model.decode(z[:, m], m)).logsumexp(0)
         total += ((density - math.log(_N_DRAWS)) * scored).mean(-1)
     return total
 
@@ -357,26 +367,28 @@ def errors_of_hidden(model: MultimodalVAE, batch: Batch) -> Tensor:
     They are filled in at the posterior mean. Each modality is hidden in turn, and counts as much
     as any other if rows show all; of a single one, a third of the entries is hidden.
     """
+    read, hidden = _hide(batch)
+    z = model.posterior(*read).centres()[0]
     total = batch.values[0].new_zeros(len(batch))
-    for m, read, truth, scored in _hide(batch):
-        z = model.posterior(*read).centres()[0, 0]
+    for m, (truth, scored) in enumerate(hidden):
         likelihood = model.likelihoods[m]
-        filled = likelihood.comparable(likelihood.standardised_mean(model.decode(z, m)))
+        filled = likelihood.comparable(likelihood.standardised_mean(model.decode(z[m], m)))
         total += ((filled - likelihood.comparable(truth)).square() * scored).mean(-1)
     return total
 
 
-def _hide(batch: Batch) -> Iterator[tuple[int, tuple[Any, ...], Tensor, Tensor]]:
-    """For each modality: what a posterior may read, the truth, and the entries to score."""
-    n_modalities = len(batch.values)
-    if n_modalities == 1:
+def _hide(batch: Batch) -> tuple[tuple[Any, ...], list[tuple[Tensor, Tensor]]]:
+    """Give what posteriors may read, one a modality; for each, the truth and what to score."""
+    if len(batch.values) == 1:
         x, mask = batch.values[0], batch.masks[0].expand_as(batch.values[0])
         rows = RowNoise(0, row_keys(batch.values, batch.masks)).fold("hide")
         left = mask & (rows.uniform(event=x.shape[1]) > 1 / 3)
-        yield 0, (Batch([x * left], [left]),), x, mask & ~left
-        return
-    for m in range(n_modalities):
-        others = batch.observed.clone()
-        others[:, m] = False
-        scored = batch.masks[m] & others.any(-1, keepdim=True)
-        yield m, (batch, others[None]), batch.values[m], scored.expand_as(batch.values[m])
+        return (Batch([x * left], [left]),), [(x, mask & ~left)]
+    others = batch.observed & ~torch.eye(
+        len(batch.values), dtype=torch.bool, device=batch.observed.device
+    ).unsqueeze(1)  # (M, N, M)
+    hidden = [
+        (x, (mask & any_other[:, None]).expand_as(x))
+        for x, mask, any_other in zip(batch.values, batch.masks, others.any(-1), strict=True)
+    ]
+    return (batch, others), hidden
