@@ -147,17 +147,26 @@ def row_keys(values: Sequence[Tensor], masks: Sequence[Tensor] | None = None) ->
         Equal rows have equal keys; a missing entry adds nothing.
     """
     n = values[0].shape[0]
-    keys = torch.zeros(n, dtype=torch.int64, device=values[0].device)
+    if n > _ROWS_AT_A_TIME:  # 8 bytes an entry: stay in the cache
+        parts = [slice(start, start + _ROWS_AT_A_TIME) for start in range(0, n, _ROWS_AT_A_TIME)]
+        return torch.cat(
+            [
+                row_keys(
+                    [value[rows] for value in values],
+                    None if masks is None else [mask[rows] for mask in masks],
+                )
+                for rows in parts
+            ]
+        )
+    keys = []
     for m, value in enumerate(values):
         weights = hash_weights(value[0].numel() if n else 0, m + 1, value.device)
-        for start in range(0, n, _ROWS_AT_A_TIME):  # 8 bytes an entry: stay in the cache
-            rows = slice(start, start + _ROWS_AT_A_TIME)
-            # float32 bits: a table has the same keys in single and in double precision;
-            # adding 0.0 makes -0.0 and 0.0 equal, and the constant tells zero from missing
-            bits = (value[rows].float() + 0.0).contiguous().view(torch.int32).long()
-            hashed = (bits + _ZERO) * weights
-            keys[rows] += (hashed if masks is None else hashed * masks[m][rows]).sum(-1)
-    return keys
+        # float32 bits: a table has the same keys in single and in double precision;
+        # adding 0.0 makes -0.0 and 0.0 equal, and the constant tells zero from missing
+        bits = (value.float() + 0.0).contiguous().view(torch.int32).long()
+        hashed = (bits + _ZERO) * weights
+        keys.append((hashed if masks is None else hashed * masks[m]).sum(-1))
+    return sum(keys[1:], keys[0])
 
 
 def tell_apart(keys: Tensor, before: Counter[int]) -> Tensor:

@@ -89,9 +89,12 @@ class IWAE(Objective):
                 "gradient='stl' is biased for a mixture with mixture='tight', which averages over "
                 "the components inside the logarithm. Take mixture='loose', or gradient='iwae'."
             )
-        z = posterior.rsample(self.n_samples, noise.fold("latent"))
-        judged = posterior if self.gradient == "iwae" else posterior.detach()
-        ratio = self.beta * kl_weight * judged.log_ratio(z)
+        if self.gradient == "iwae":
+            z, ratio = posterior.rsample_and_ratio(self.n_samples, noise.fold("latent"))
+        else:
+            z = posterior.rsample(self.n_samples, noise.fold("latent"))
+            ratio = posterior.detach().log_ratio(z)
+        ratio = self.beta * kl_weight * ratio
         few = self._few(model, batch, posterior, z, ratio, noise)
         if few is None:
             log_weight, surrogate = self._fit(model, z, batch).sum(-1) + ratio, None

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..device import holds
 from ..random import RowNoise
 
 Params = dict[str, Tensor]
@@ -142,6 +143,61 @@ class Family(ABC):
             powers = torch.cat([powers, held[..., None].to(powers.dtype)], dim=-1)
         return self.product(self.append(experts, self.lift(prior)), powers)
 
+    def product_or_prior(
+        self, experts: Params, powers: Tensor, prior: Params, empty: Tensor
+    ) -> Params:
+        """Multiply the experts in each subset; the prior stands where there are none.
+
+        Parameters
+        ----------
+        experts : Params
+        powers : Tensor of shape (S, N, M)
+            As :meth:`product` takes them.
+        prior : Params
+            Natural parameters, leaves (D,).
+        empty : bool Tensor of shape (S, N)
+            Where there are none.
+        """
+        if not holds(empty.any(), otherwise=True):
+            return self.product(experts, powers)
+        return self.product_with_prior(experts, powers, prior, empty)
+
+    def read(
+        self,
+        raw: Tensor,
+        shown: Tensor,
+        prior: Params,
+        shared: Tensor | None = None,
+        masks: Tensor | None = None,
+    ) -> Params:
+        """Read posteriors straight off an encoder, the prior where nothing is shown.
+
+        Parameters
+        ----------
+        raw : Tensor of shape (S, N, n_outputs)
+        shown : bool Tensor of shape (S, N)
+        prior : Params
+            Natural parameters, leaves (D,).
+        shared : Tensor, default=None
+            What :meth:`shared` gave for all features.
+        masks : bool Tensor of shape (S, N, F), default=None
+            The entries that were read; all when None.
+
+        Returns
+        -------
+        params : Params
+            Leaves (S, N, ...).
+        """
+        n_subsets = len(raw)
+        said = self.experts(  # what a subset has read is an expert of its own
+            raw.transpose(0, 1),
+            None if shared is None else [shared] * n_subsets,
+            None if masks is None else list(masks),
+        )
+        own = torch.eye(n_subsets, dtype=torch.bool, device=raw.device)[:, None]
+        experts = self.alone(said, prior)
+        return self.product_or_prior(experts, own & shown[..., None], prior, ~shown)
+
     def noise(self, source: RowNoise, n_draws: int, params: Params) -> Any:
         """Draw what :meth:`rsample` turns into n_draws samples: normal numbers (K, S, N, D)."""
         mean = self.mean(params)
@@ -154,6 +210,14 @@ class Family(ABC):
     @abstractmethod
     def rsample(self, params: Params, noise: Any) -> Tensor:
         """Map noise to z, shape (K, S, N, D), differentiably; pure."""
+
+    def log_prob_of(self, params: Params, noise: Any) -> Tensor | None:
+        """Log-density in nats of what :meth:`rsample` makes of noise, (K, S, N).
+
+        Its gradient is that of :meth:`log_prob`, to the parameters and by way of z. None where
+        that takes no less work.
+        """
+        return None
 
     @abstractmethod
     def log_prob(self, params: Params, z: Tensor) -> Tensor:

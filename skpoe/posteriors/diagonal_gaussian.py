@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..device import holds
 from .base import Family, LinearExpert, Params, added
 
 # exp(12) = 160,000: an expert may say a great deal, but may not overflow
@@ -29,10 +30,17 @@ class DiagonalGaussian(Family):
         return 2 * latent_dim
 
     def experts(self, raw: Tensor, shared: Any = None, masks: Any = None) -> Params:
-        mean, log_precision = raw.chunk(2, dim=-1)
-        # a clamp whose gradient is one operation
-        precision = F.hardtanh(log_precision, *_LOG_PRECISIONS).exp()
+        mean, precision = _said(raw)
         return {"h": mean * precision, "precision": precision}
+
+    def read(
+        self, raw: Tensor, shown: Tensor, prior: Params, shared: Any = None, masks: Any = None
+    ) -> Params:
+        mean, precision = _said(raw)
+        if not holds(shown.all(), otherwise=False):
+            mean = torch.where(shown[..., None], mean, prior["h"] / prior["precision"])
+            precision = torch.where(shown[..., None], precision, prior["precision"])
+        return {"mean": mean, "precision": precision}
 
     def evidence(self, loadings: Tensor, noise: Tensor, alone: bool) -> LinearExpert:
         """Exact where what x tells of one variable does not depend on another; all of x shown."""
@@ -65,6 +73,10 @@ class DiagonalGaussian(Family):
     def rsample(self, params: Params, noise: Tensor) -> Tensor:
         return torch.addcmul(params["mean"], params["precision"].rsqrt(), noise)
 
+    def log_prob_of(self, params: Params, noise: Tensor) -> Tensor:
+        square = noise.square().sum(-1) + noise.shape[-1] * math.log(2 * math.pi)
+        return 0.5 * (params["precision"].log().sum(-1) - square)
+
     def log_prob(self, params: Params, z: Tensor) -> Tensor:
         precision = params["precision"]
         square = (z - params["mean"]).square() * precision
@@ -78,6 +90,13 @@ class DiagonalGaussian(Family):
 
     def mean(self, params: Params) -> Tensor:
         return params["mean"]
+
+
+def _said(raw: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and precision."""
+    mean, log_precision = raw.chunk(2, dim=-1)
+    # a clamp whose gradient is one operation
+    return mean, F.hardtanh(log_precision, *_LOG_PRECISIONS).exp()
 
 
 def _added(experts: Params, membership: Tensor) -> Tensor:

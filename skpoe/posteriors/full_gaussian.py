@@ -117,6 +117,22 @@ class FullGaussian(Family):
             weight, weight.new_zeros(len(weight)), loadings / noise.sqrt()[:, None]
         )
 
+    def read(
+        self,
+        raw: Tensor,
+        shown: Tensor,
+        prior: Params,
+        shared: Tensor | None = None,
+        masks: Tensor | None = None,
+    ) -> Params:
+        if shared is None or masks is None:
+            return super().read(raw, shown, prior, shared, masks)
+        # where nothing is shown no entry adds to the prior, and the encoder is not heard
+        h = prior["h"] + raw * shown[..., None]
+        said, pattern = _by_pattern(shared, masks.flatten(0, 1))
+        precision = said + prior["precision"].diag_embed()
+        return _posterior(h, precision, pattern.expand(shown.numel()).view(shown.shape))
+
     def lift(self, natural: Params) -> Params:
         return {
             "h": natural["h"][None, None],
@@ -166,16 +182,14 @@ class FullGaussian(Family):
             per_sample_weights=members,
             mode="sum",
         ).view(-1, *experts["precision"].shape[2:])
-        root = _Root.apply(precision)
-        return {
-            "mean": _solve(h, root, pattern),
-            "pattern": pattern,
-            "precision": precision[None],
-            "root": root[None],
-        }
+        return _posterior(h, precision, pattern)
 
     def rsample(self, params: Params, noise: Tensor) -> Tensor:
         return params["mean"] + _times(noise, params["root"].squeeze(0), params["pattern"])
+
+    def log_prob_of(self, params: Params, noise: Tensor) -> Tensor:
+        square = noise.square().sum(-1) + noise.shape[-1] * math.log(2 * math.pi)
+        return 0.5 * (self._log_determinant(params) - square)
 
     def log_prob(self, params: Params, z: Tensor) -> Tensor:
         gap = z - params["mean"]
@@ -204,7 +218,18 @@ class FullGaussian(Family):
     def _log_determinant(params: Params) -> Tensor:
         """Log-determinant of the precision, shape (S, N)."""
         diagonal = params["root"].squeeze(0).diagonal(dim1=-2, dim2=-1)
-        return (-2.0 * diagonal.log().sum(-1))[params["pattern"]]
+        return _of_rows(-2.0 * diagonal.log().sum(-1), params["pattern"])
+
+
+def _posterior(h: Tensor, precision: Tensor, pattern: Tensor) -> Params:
+    """Of h (S, N, D), by the precisions (U, D, D) of patterns (S, N)."""
+    root = _Root.apply(precision)
+    return {
+        "mean": _solve(h, root, pattern),
+        "pattern": pattern,
+        "precision": precision[None],
+        "root": root[None],
+    }
 
 
 def _number(code: Tensor) -> tuple[Tensor, Tensor]:
@@ -236,16 +261,21 @@ def _times(v: Tensor, matrices: Tensor, pattern: Tensor) -> Tensor:
     if n_patterns == 1:
         return v @ matrices.squeeze(0)
     if n_patterns > _FEW_PATTERNS:
-        if _counts(pattern, n_patterns):
-            own = matrices.unflatten(0, pattern.shape)  # nothing to gather
-        else:
-            own = matrices[pattern]
-        return torch.einsum("...snd,snde->...sne", v, own)  # of all draws of a row at a time
+        own = matrices if _counts(pattern, n_patterns) else matrices[pattern.flatten()]
+        rows = v.reshape(-1, len(own), n_in).transpose(0, 1)  # all draws of a row at a time
+        return torch.bmm(rows, own).transpose(0, 1).reshape(*v.shape[:-1], n_out)
     # v in the block of its pattern, zeros in the others, against all matrices stacked: one
     # matrix product forward and two backward, where a gather would scatter-add whole matrices
     own = torch.nn.functional.one_hot(pattern, n_patterns).to(v.dtype)  # (S, N, U)
     blocks = own[..., None] * v[..., None, :]
     return blocks.flatten(-2) @ matrices.reshape(n_patterns * n_in, n_out)
+
+
+def _of_rows(values: Tensor, pattern: Tensor) -> Tensor:
+    """Give each row what its pattern has: (U, ...) to (S, N, ...)."""
+    if _counts(pattern, len(values)):
+        return values.unflatten(0, pattern.shape)  # nothing to gather
+    return values[pattern]
 
 
 def _counts(pattern: Tensor, n_patterns: int) -> bool:

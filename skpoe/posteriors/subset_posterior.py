@@ -100,6 +100,18 @@ class SubsetPosterior:
         own = self.private.rsample(half, len(self.log_weights), noise.fold("private"), antithetic)
         return torch.cat([z, own], dim=-1)
 
+    def rsample_and_ratio(self, n_draws: int, noise: RowNoise) -> tuple[Tensor, Tensor]:
+        """Draw as :meth:`rsample` does, and give the :meth:`log_ratio` of the draws."""
+        density = None
+        if self.private is None and len(self.log_weights) == 1:
+            source = self.family.noise(noise, n_draws, self.params)
+            density = self.family.log_prob_of(self.params, source)
+        if density is None:
+            z = self.rsample(n_draws, noise)
+            return z, self.log_ratio(z)
+        z = self.family.rsample(self.params, source)
+        return z, self.prior.log_prob(z) - density
+
     def centres(self) -> Tensor:
         """Mean of z under each of the S posteriors, where z lives: (1, S, N, D)."""
         means = self.family.place(self.family.mean(self.params))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from ..data.batch import Batch
-from ..device import holds
 from ..factor_analysis import FactorAnalysis
 from ..posteriors import Family, Params
 from ..priors import Natural
@@ -62,60 +60,3 @@ class Strategy(nn.Module, ABC):
         prior : Natural
             The prior's parameters, leaves (D,).
         """
-
-
-def product_or_prior(
-    family: Family, experts: Params, powers: Tensor, prior: Natural, empty: Tensor
-) -> Params:
-    """Multiply the experts in each subset; the prior stands where there are none.
-
-    Parameters
-    ----------
-    family : Family
-    experts : Params
-    powers : Tensor of shape (S, N, M)
-        As ``family.product`` takes them.
-    prior : Natural
-    empty : bool Tensor of shape (S, N)
-        Where there are none.
-    """
-    if not holds(empty.any(), otherwise=True):
-        return family.product(experts, powers)
-    return family.product_with_prior(experts, powers, prior, empty)
-
-
-def one_of(
-    family: Family,
-    raw: Tensor,
-    shown: Tensor,
-    prior: Natural,
-    shared: Tensor | None = None,
-    masks: Tensor | None = None,
-) -> Params:
-    """Read posteriors straight off the outputs of an encoder, the prior where nothing is shown.
-
-    Parameters
-    ----------
-    family : Family
-    raw : Tensor of shape (S, N, n_outputs)
-    shown : bool Tensor of shape (S, N)
-    prior : Natural
-    shared : Tensor, default=None
-        What ``family.shared`` gave for all features.
-    masks : bool Tensor of shape (S, N, F), default=None
-        The entries that were read; all when None.
-
-    Returns
-    -------
-    params : Params
-        Leaves (S, N, ...).
-    """
-    n_subsets = len(raw)
-    said = family.experts(  # what a subset has read is an expert of its own
-        raw.transpose(0, 1),
-        None if shared is None else [shared] * n_subsets,
-        None if masks is None else list(masks),
-    )
-    own = torch.eye(n_subsets, dtype=torch.bool, device=raw.device)[:, None]
-    experts = family.alone(said, prior)
-    return product_or_prior(family, experts, own & shown[..., None], prior, ~shown)

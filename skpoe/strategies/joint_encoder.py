@@ -13,7 +13,7 @@ from ..factor_analysis import FactorAnalysis
 from ..nn import LinearPlus
 from ..posteriors import Family, Params
 from ..priors import Natural
-from .base import Strategy, one_of
+from .base import Strategy
 
 
 def shown_to(batch: Batch, membership: Tensor) -> Tensor:
@@ -74,4 +74,4 @@ class JointEncoder(Strategy):
     def forward(self, batch: Batch, membership: Tensor, prior: Natural) -> Params:
         shown = shown_to(batch, membership)
         raw = self.raw(batch, shown)
-        return one_of(self.family, raw, membership.any(-1), prior, self.shared, shown)
+        return self.family.read(raw, membership.any(-1), prior, self.shared, shown)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..data.batch import Batch
 from ..posteriors import Family, Params
 from ..priors import Natural
-from .base import Strategy, one_of
+from .base import Strategy
 from .joint_encoder import shown_to
 
 
@@ -82,4 +82,4 @@ class SetEncoder(Strategy):
         shown = shown_to(batch, membership)
         summary = torch.einsum("nfh,snf->snh", said, shown.to(said.dtype))
         raw = self.encoder(summary.flatten(0, 1)).unflatten(0, summary.shape[:2])
-        return one_of(self.family, raw, membership.any(-1), prior)
+        return self.family.read(raw, membership.any(-1), prior)

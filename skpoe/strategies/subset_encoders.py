@@ -12,7 +12,7 @@ from ..device import can_ask
 from ..nn.networks import Networks, networks_of
 from ..posteriors import Family, Params
 from ..priors import Natural
-from .base import Strategy, one_of
+from .base import Strategy
 from .joint_encoder import JointEncoder, shown_to
 
 
@@ -58,4 +58,4 @@ class SubsetEncoders(Strategy):
             joint = self.joint.raw(batch, shown_to(batch, membership[wanted]))
             together = raw.new_zeros(raw.shape).index_copy(0, wanted.nonzero()[:, 0], joint)
             raw = torch.where(several[..., None], together, raw)
-        return one_of(self.family, raw, size > 0, prior)
+        return self.family.read(raw, size > 0, prior)

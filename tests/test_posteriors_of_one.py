@@ -1,0 +1,84 @@
+"""Shorter ways that families take must lead to where the long ones do, gradients included."""
+
+import pytest
+import torch
+
+from skpoe.posteriors import FAMILIES
+from skpoe.posteriors.base import Family
+from skpoe.priors import Laplace, ScaledGaussian, UniformSphere
+from skpoe.random import RowNoise
+
+S, N, F, D = 2, 40, 7, 4
+SHORT = ["diagonal_gaussian", "full_gaussian"]
+
+
+def said(name, few):
+    """What an encoder says of two subsets, and what these show; the last rows show nothing."""
+    generator = torch.Generator().manual_seed(0)
+    family = FAMILIES[name]()
+    raw = torch.randn(S, N, family.n_outputs(D), generator=generator, dtype=torch.float64)
+    masks = torch.rand(S, 2 if few else N, F, generator=generator) < 0.5
+    masks = masks.repeat_interleave(N // masks.shape[1], dim=1)
+    masks[:, -3:] = False
+    if family.prior_kind == "laplace":
+        prior = Laplace(D, learn_scale=False)
+    elif family.prior_kind == "gaussian":
+        prior = ScaledGaussian(D)
+    else:
+        prior = UniformSphere(D // 2, 1)
+    natural = {leaf: value.detach() for leaf, value in prior.double().natural().items()}
+    if "precision" in natural:
+        natural["precision"] = natural["precision"] * torch.tensor([0.5, 1.0, 2.0, 4.0])
+        natural["h"] = torch.arange(D).double()
+    shared = family.shared(F, D, generator)
+    if shared is None:
+        return family, raw.requires_grad_(), (masks.any(-1), natural)
+    shared = shared.double().requires_grad_()
+    return family, raw.requires_grad_(), (masks.any(-1), natural, shared, masks)
+
+
+def gradients(value, *leaves):
+    weights = torch.linspace(-1, 1, value.numel()).view_as(value)
+    return torch.autograd.grad((value * weights).sum(), leaves, materialize_grads=True)
+
+
+@pytest.mark.parametrize("few", [False, True])
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_a_posterior_read_off_is_the_product_of_one_expert(name, few):
+    family, raw, (shown, prior, *rest) = said(name, few)
+    noise = RowNoise(0, torch.arange(N))
+    both = []
+    for params in (
+        family.read(raw, shown, prior, *rest),
+        Family.read(family, raw, shown, prior, *rest),
+    ):
+        z = family.rsample(params, family.noise(noise, 3, params))
+        density = family.log_prob(params, family.place(torch.ones_like(z)))
+        both.append([z, density, *gradients(z, raw, *rest[:1])])
+    for ours, theirs in zip(*both, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("few", [False, True])
+@pytest.mark.parametrize("name", SHORT)
+def test_the_density_of_draws_is_that_of_their_noise(name, few):
+    family, raw, given = said(name, few)
+    both = []
+    for direct in (True, False):
+        params = family.read(raw, *given)
+        noise = family.noise(RowNoise(0, torch.arange(N)), 3, params)
+        if direct:
+            density = family.log_prob_of(params, noise)
+        else:
+            density = family.log_prob(params, family.rsample(params, noise))
+        both.append([density, *gradients(density, raw, *given[2:3])])
+    for ours, theirs in zip(*both, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES.keys() - set(SHORT)))
+def test_families_without_a_shorter_way_say_so(name):
+    family, raw, given = said(name, False)
+    params = family.read(raw, *given)
+    noise = family.noise(RowNoise(0, torch.arange(N)), 3, params)
+    assert family.log_prob_of(params, noise) is None
