@@ -19,6 +19,9 @@ from .reading import hold
 from .starting import find_start_weight, settle, weights_of
 from .state import State
 
+# share of the epochs that close a training which began without some rows
+_CLOSING = 0.2
+
 
 @dataclass
 class Course:
@@ -53,39 +56,65 @@ class Course:
         if self.checkpoint is not None:
             self.checkpoint.begin(state)
         with lend_global_generator(0) if self._lends else nullcontext():
-            if state.stage == "rehearsal":
-                self._rehearse(state)
+            goes_on = state.stage != "rehearsal" or self._rehearse(state)
             rows = hold(self.source, self.weight, state.model)
-            if not state.run.interrupted:
+            if goes_on:
                 watched = None if self.watched is None else rows.take(self.watched)
-                state.run = self._train(state, rows.take(self.learned), watched, self.plan)
+                plan = self._closing if state.stage == "closing" else self.plan
+                state.run = self._train(state, rows.take(self.learned), watched, plan)
         if state.begun is not None:
             self._settle(state, rows)
         state.stage, state.begun, state.run.best = "finished", None, None
 
-    def _rehearse(self, state: State) -> None:
-        """Train without some rows, to find on them how much of the start to keep."""
+    @property
+    def _closing(self) -> Plan:
+        """The last of the epochs."""
+        n_epochs = max(1, round(_CLOSING * self.plan.n_epochs(len(self.learned))))
+        return dataclasses.replace(self.plan, max_iter=n_epochs, since=1.0 - _CLOSING)
+
+    def _rehearse(self, state: State) -> bool:
+        """Train without some rows, to find on them how much of the start to keep.
+
+        If nothing of it, training is right, and closes with all rows. If all of it, there is
+        nothing to train. Else the model is trained anew. Says whether there is more to do.
+        """
         rows = hold(self.source, self.weight, state.model)
         held = cast("torch.Tensor", state.held)
         is_kept = torch.ones(len(rows), dtype=torch.bool, device=held.device)
         is_kept[held] = False
         kept = rows.take(is_kept.nonzero()[:, 0])
-        run = self._train(state, kept, None, dataclasses.replace(self.plan, verbose=0))
+        whole = self.plan.n_epochs(len(self.learned))
+        closes = whole > self._closing.n_epochs(0)
+        n_epochs = whole - closes * self._closing.n_epochs(0)
+        run = self._train(state, kept, None, dataclasses.replace(self.plan, max_iter=n_epochs))
         state.start_weight = 1.0  # what has not been trained is the start
         if not run.interrupted:
             state.start_weight = find_start_weight(
                 state.model, cast("dict", state.begun), rows.take(held)
             )
-        state.learned.load_state_dict(cast("dict", state.fresh))
-        state.stage, state.fresh, state.held = "training", None, None
-        state.begun, state.run = weights_of(state.model), Run(interrupted=run.interrupted)
+        fresh, state.fresh, state.held = cast("dict", state.fresh), None, None
+        if state.start_weight < 1.0 and not run.diverged:
+            if len(run.history) < n_epochs:  # somebody asked to stop
+                state.stage, state.run = "training", run
+                return False
+            if state.start_weight == 0.0 and closes:
+                state.stage, state.run = "closing", run.again()
+                return True
+        state.learned.load_state_dict(fresh)
+        state.stage, state.begun = "training", weights_of(state.model)
+        if state.start_weight < 1.0:
+            state.run = Run()
+            return True
+        state.run = Run(interrupted=True) if run.interrupted else dataclasses.replace(run)
+        state.run.moments = None
+        return False
 
     def _train(self, state: State, rows: Rows, watched: Rows | None, plan: Plan) -> Run:
         last = state.run.began[0] + plan.n_epochs(len(rows))
 
         def after_epoch(run: Run) -> bool:
             state.run = run
-            stops = state.stage == "training" and self.tell(state)
+            stops = self.tell(state)
             self._seed_global_generator(state)
             if self.checkpoint is not None and not stops and len(run.history) < last:
                 self.checkpoint.keep_if_due(state)

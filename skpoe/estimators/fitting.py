@@ -84,7 +84,8 @@ class Fitting:
             self.auto = state.auto
             learned, watched = self._split(len(source), state.seed)
             plan = self._plan(state.seed, len(learned), state.model.has_started)
-            context = estimator._init_callback_context(max_subtasks=plan.n_epochs(len(learned)))
+            most = plan.n_epochs(len(learned)) * (1 + (state.stage == "rehearsal"))
+            context = estimator._init_callback_context(max_subtasks=most)
             about = {"estimator": estimator, "X": X, "y": y}
             if sample_weight is not None:
                 about["metadata"] = {"sample_weight": sample_weight}
