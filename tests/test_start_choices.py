@@ -15,7 +15,7 @@ from torch import nn
 from skpoe import MIWAE, ModularVAE, PoEVAE, all_estimators
 from skpoe.data.batch import Batch
 from skpoe.data.rows import Held, Rows
-from skpoe.estimators import starting
+from skpoe.estimators import course, starting
 from skpoe.estimators.starting import (
     densities_of_hidden,
     errors_of_hidden,
@@ -90,7 +90,7 @@ def test_training_goes_on_from_the_start():
     assert trained.loss_curve_[-1] < trained.loss_curve_[0] - 0.02
 
 
-@pytest.mark.parametrize("how", [{}, {"early_stopping": True}], ids=str)
+@pytest.mark.parametrize("how", [{"start_weight": 0.0}, {"early_stopping": True}], ids=str)
 @pytest.mark.parametrize("cls", [PoEVAE, MIWAE])
 def test_what_was_chosen_gives_the_same_model_by_hand(cls, how, monkeypatch):
     monkeypatch.setattr(cls, "_auto_steps", (80, 80))
@@ -111,6 +111,34 @@ def test_what_was_chosen_gives_the_same_model_by_hand(cls, how, monkeypatch):
     same = cls(**{**make, **by_hand}).fit(X)
     assert same.auto_ == chosen.auto_
     assert_same(answers(same, X), answers(chosen, X))
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("cls", [PoEVAE, MIWAE])
+def test_what_start_weight_is_found_to_be_says_what_is_trained(cls, weight, monkeypatch):
+    X, make, seen = bent(), {**QUICK, "shrinkage": 0.1, "max_iter": 10}, []
+
+    def train(model, objective, rows, *args, **kwargs):
+        seen.append(len(rows))
+        return trained(model, objective, rows, *args, **kwargs)
+
+    trained = course.train
+    monkeypatch.setattr(course, "train", train)
+    monkeypatch.setattr(course, "find_start_weight", lambda *args: weight)
+    est = cls(**make, start_weight="auto").fit(X)
+    assert est.auto_["start_weight"] == weight
+    assert seen[0] < 60
+    assert seen[1:] == ([] if weight == 1 else [60])
+    if weight == 0:  # eight epochs on some rows, two more on all
+        rates = [record["learning_rate"] for record in est.history_]
+        assert len(rates) == est.n_iter_ == 10
+        assert rates[7] < rates[8] < max(rates) / 4
+        assert rates[9] < rates[8]
+        return
+    assert est.n_iter_ == len(est.loss_curve_) == (10 if weight < 1 else 8)
+    if weight == 1:
+        make["max_iter"] = 0
+    assert_same(answers(est, X), answers(cls(**make, start_weight=weight).fit(X), X))
 
 
 @pytest.mark.parametrize("n_rows", [30, 200])
