@@ -62,8 +62,6 @@ class Plan:
     n_steps : int
         Where the model starts at a factor analysis: what "auto" comes to, of at most 128 rows
         each; 0 where it does not.
-    since : float
-        Share of a cycle that is left out at its beginning.
     """
 
     max_iter: int | str = "auto"
@@ -78,7 +76,6 @@ class Plan:
     verbose: int = 0
     compile: bool = False
     n_steps: int = 0
-    since: float = 0.0
 
     def n_epochs(self, n_rows: int) -> int:
         """Epochs for so many rows."""
@@ -98,7 +95,6 @@ class Plan:
         """Learning rate when this share of all steps is done."""
         if self.learning_rate == "constant":
             return self.learning_rate_init
-        progress = self.since + (1.0 - self.since) * progress
         if progress < _WARM:  # from a twenty-fifth of the peak, by a half cosine
             low, climb = 1 / 25, progress / _WARM
         else:

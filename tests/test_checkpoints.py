@@ -140,9 +140,8 @@ def test_wherever_it_was_cut(way, cut, path, untouched_warnings):
     trainings = [make["max_iter"]]
     if "early" in way:
         trainings = [whole.n_iter_ + 1]
-    elif "rehearsal" in way:  # the last epoch is for all rows
-        more = {0.0: 1, 1.0: 0}.get(whole.auto_["start_weight"], make["max_iter"])
-        trainings = [make["max_iter"] - 1, more]
+    elif "rehearsal" in way and whole.auto_["start_weight"] < 1:
+        trainings *= 2
     # and one of the end
     assert n_writings - 2 == sum(max(0, n_epochs - 1) // every for n_epochs in trainings)
 

@@ -170,7 +170,7 @@ class Checkpoint:
             if not _are_rows(section["held"], self.n_rows) or state.begun is None:
                 raise FileFormatError("its rehearsal holds out no rows")
             state.fresh, state.held = section["fresh"], section["held"].to(device)
-        elif state.stage not in ("training", "closing", "finished"):
+        elif state.stage not in ("training", "finished"):
             raise FileFormatError(f"it is in no stage of a fit: {state.stage[:40]!r}")
         return state
 

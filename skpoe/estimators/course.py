@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -18,9 +17,6 @@ from .checkpoints import Checkpoint
 from .reading import hold
 from .starting import find_start_weight, settle, weights_of
 from .state import State
-
-# share of the epochs that close a training which began without some rows
-_CLOSING = 0.2
 
 
 @dataclass
@@ -60,53 +56,41 @@ class Course:
             rows = hold(self.source, self.weight, state.model)
             if goes_on:
                 watched = None if self.watched is None else rows.take(self.watched)
-                plan = self._closing if state.stage == "closing" else self.plan
-                state.run = self._train(state, rows.take(self.learned), watched, plan)
+                state.run = self._train(state, rows.take(self.learned), watched, self.plan)
         if state.begun is not None:
             self._settle(state, rows)
         state.stage, state.begun, state.run.best = "finished", None, None
 
-    @property
-    def _closing(self) -> Plan:
-        """The last of the epochs."""
-        n_epochs = max(1, round(_CLOSING * self.plan.n_epochs(len(self.learned))))
-        return dataclasses.replace(self.plan, max_iter=n_epochs, since=1.0 - _CLOSING)
-
     def _rehearse(self, state: State) -> bool:
         """Train without some rows, to find on them how much of the start to keep.
 
-        If nothing of it, training is right, and closes with all rows. If all of it, there is
-        nothing to train. Else the model is trained anew. Says whether there is more to do.
+        Says whether a training with all rows is to follow: it would be for nothing where all of
+        the start is kept.
         """
         rows = hold(self.source, self.weight, state.model)
         held = cast("torch.Tensor", state.held)
         is_kept = torch.ones(len(rows), dtype=torch.bool, device=held.device)
         is_kept[held] = False
         kept = rows.take(is_kept.nonzero()[:, 0])
-        whole = self.plan.n_epochs(len(self.learned))
-        closes = whole > self._closing.n_epochs(0)
-        n_epochs = whole - closes * self._closing.n_epochs(0)
-        run = self._train(state, kept, None, dataclasses.replace(self.plan, max_iter=n_epochs))
+        run = self._train(state, kept, None, self.plan)
         state.start_weight = 1.0  # what has not been trained is the start
         if not run.interrupted:
             state.start_weight = find_start_weight(
                 state.model, cast("dict", state.begun), rows.take(held)
             )
         fresh, state.fresh, state.held = cast("dict", state.fresh), None, None
-        if state.start_weight < 1.0 and not run.diverged:
-            if len(run.history) < n_epochs:  # somebody asked to stop
-                state.stage, state.run = "training", run
-                return False
-            if state.start_weight == 0.0 and closes:
-                state.stage, state.run = "closing", run.again()
-                return True
+        state.stage = "training"
+        was_stopped = len(run.history) < self.plan.n_epochs(len(kept)) and not run.diverged
+        if was_stopped and state.start_weight < 1.0:  # a callback has had enough
+            state.run = run
+            return False
         state.learned.load_state_dict(fresh)
-        state.stage, state.begun = "training", weights_of(state.model)
+        state.begun = weights_of(state.model)
         if state.start_weight < 1.0:
             state.run = Run()
             return True
-        state.run = Run(interrupted=True) if run.interrupted else dataclasses.replace(run)
-        state.run.moments = None
+        history = [] if run.interrupted else run.history
+        state.run = Run(history, interrupted=run.interrupted)
         return False
 
     def _train(self, state: State, rows: Rows, watched: Rows | None, plan: Plan) -> Run:

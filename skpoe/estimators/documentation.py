@@ -78,8 +78,8 @@ _PARAMETERS = {
     "start_weight": """float or "auto", {default}
         How much of a start at factor analysis is kept: weights end at ``start_weight`` times the
         start plus the rest times what training came to. "auto" trains without a fifth of the rows
-        (or without validation rows) and finds it on these. If it is 0, the last fifth of the
-        epochs are for all rows; if it is 1, training ends; else all rows train a model anew.""",
+        (or without validation rows) and finds it on these; then, if it is below 1, anew with
+        all rows.""",
     "weight_decay": """float or "auto", {default}
         Weight decay of AdamW; not of what starts at factor analysis. "auto" is 500 over the
         number of rows, at most 1, with such a start, else 0.""",

@@ -84,7 +84,9 @@ class Fitting:
             self.auto = state.auto
             learned, watched = self._split(len(source), state.seed)
             plan = self._plan(state.seed, len(learned), state.model.has_started)
-            most = plan.n_epochs(len(learned)) * (1 + (state.stage == "rehearsal"))
+            most = plan.n_epochs(len(learned))
+            if state.held is not None:  # a rehearsal without them comes first
+                most += plan.n_epochs(len(learned) - len(state.held))
             context = estimator._init_callback_context(max_subtasks=most)
             about = {"estimator": estimator, "X": X, "y": y}
             if sample_weight is not None:

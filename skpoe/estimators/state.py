@@ -32,9 +32,9 @@ class State:
         What the parameters that may be "auto" came to.
     run : Run
         Of the model in this stage.
-    stage : {"rehearsal", "training", "closing", "finished"}
+    stage : {"rehearsal", "training", "finished"}
         In a rehearsal the model is trained without some rows, to find on them how much of its
-        start to keep; then it is trained with all, or, if nothing is kept, goes on with all.
+        start to keep; then it is trained with all.
     start_weight : float or "auto"
         Share of the start that is kept; "auto" is not known yet.
     begun : dict of str to Tensor, default=None
