@@ -15,7 +15,7 @@ import skpoe
 
 COMMON = {"latent_dim": 3, "hidden_layer_sizes": (8,), "max_iter": 4, "batch_size": 17}
 FITS = {
-    "PoEVAE": skpoe.PoEVAE(**COMMON, random_state=0),
+    "PoEVAE": skpoe.PoEVAE(**COMMON, init="random", random_state=0),
     "started, validated": skpoe.PoEVAE(
         latent_dim=3, max_iter=3, early_stopping=True, validation_fraction=0.2, random_state=1
     ),

@@ -1,6 +1,7 @@
 """Laws that every estimator obeys, over all_estimators() and all likelihoods."""
 
 import copy
+import functools
 import inspect
 import pickle
 from itertools import pairwise
@@ -12,7 +13,7 @@ import torch
 from small import KINDS, VAES, small
 from torch import nn
 
-from skpoe import DMVAE, MIWAE, Modalities, PartialVAE
+from skpoe import DMVAE, MIWAE, Modalities, PartialVAE, SphericalVAE
 from skpoe.likelihoods import LIKELIHOODS
 
 FAST = {"max_iter": 3, "n_importance_samples": 16, "latent_dim": 2, "random_state": 0}
@@ -36,6 +37,12 @@ def data(likelihood="gaussian", n=40):
     return X
 
 
+@functools.cache
+def fitted(cls):
+    """For laws of what is predicted: it must not be changed."""
+    return small(cls, **FAST).fit(data())
+
+
 def encoders_of(est):
     """Networks that read data."""
     strategy = est.model_.strategy
@@ -43,9 +50,13 @@ def encoders_of(est):
 
 
 def compositions():
-    """Every likelihood in every estimator; other covariances and dtypes with one of them."""
-    for cls in VAES:
-        yield from ((cls, "auto", likelihood, "float32") for likelihood in sorted(LIKELIHOODS))
+    """Every likelihood in each kind; other covariances and dtypes with one of them.
+
+    What decodes is the same in all, so other estimators have a third of the likelihoods in turn.
+    """
+    for n, cls in enumerate(VAES):
+        some = sorted(LIKELIHOODS) if cls in KINDS else sorted(LIKELIHOODS)[n % 3 :: 3]
+        yield from ((cls, "auto", likelihood, "float32") for likelihood in some)
         has_covariance = "covariance" in inspect.signature(cls).parameters
         for covariance in ("diag", "full") if has_covariance else ():
             yield cls, covariance, "gaussian", "float32"
@@ -74,7 +85,7 @@ def test_training_lowers_the_loss_and_raises_the_score(cls):
     X = [z + 0.1 * rng.normal(size=(200, 3)) for _ in range(3)]
     how = {"hidden_layer_sizes": (32,), "learning_rate_init": 1e-2, "random_state": 0}
     short = small(cls, max_iter=1, **how).fit(X)
-    long = small(cls, max_iter=30, **how).fit(X)
+    long = small(cls, max_iter=16, **how).fit(X)
     assert long.loss_curve_[-1] < long.loss_curve_[0] - 1
     assert long.score(X) > short.score(X) + 1
 
@@ -100,14 +111,13 @@ def test_the_same_seed_gives_the_same_bits_and_global_state_does_not_move(cls):
 
 @every_estimator
 def test_rows_do_not_depend_on_their_company(cls, monkeypatch):
-    X = data()
-    est = small(cls, **FAST).fit(X)
+    X, est = data(), fitted(cls)
     order = np.random.default_rng(1).permutation(40)
     for method in ("transform", "score_samples"):
         whole = getattr(est, method)(X)
         np.testing.assert_allclose(getattr(est, method)([x[order] for x in X]), whole[order])
-        rows = [getattr(est, method)([x[[n]] for x in X])[0] for n in range(40)]
-        np.testing.assert_allclose(rows, whole, atol=1e-12)
+        rows = [getattr(est, method)([x[[n]] for x in X])[0] for n in range(12)]  # all patterns
+        np.testing.assert_allclose(rows, whole[:12], atol=1e-12)
     whole = est.predict_missing(X)
     monkeypatch.setattr("skpoe.estimators.predicting._CHUNK", 1)  # one row at a time
     for x, y in zip(est.predict_missing(X), whole, strict=True):
@@ -116,8 +126,7 @@ def test_rows_do_not_depend_on_their_company(cls, monkeypatch):
 
 @every_estimator
 def test_a_row_that_shows_nothing_is_the_prior(cls):
-    X = data()
-    est = small(cls, **FAST).fit(X)
+    X, est = data(), fitted(cls)
     np.testing.assert_allclose(est.transform(X)[5], 0, atol=1e-7)
     np.testing.assert_allclose(est.score_samples(X)[5], 0, atol=1e-6)
 
@@ -136,8 +145,7 @@ def test_score_is_in_the_units_of_the_data(cls):
 
 @every_estimator
 def test_latents_decode(cls):
-    X = data()
-    est = small(cls, **FAST).fit(X)
+    X, est = data(), fitted(cls)
     means = est.inverse_transform(est.transform(X))
     z = torch.from_numpy(est.transform(X))
     model = copy.deepcopy(est.model_).double()
@@ -160,8 +168,7 @@ def test_feature_names_and_pandas_output(cls):
 
 @every_estimator
 def test_pickle_and_deepcopy_keep_the_results(cls):
-    X = data()
-    est = small(cls, **FAST).fit(X)
+    X, est = data(), fitted(cls)
     for again in (pickle.loads(pickle.dumps(est)), copy.deepcopy(est)):
         np.testing.assert_array_equal(again.score_samples(X), est.score_samples(X))
 
@@ -221,11 +228,11 @@ def test_any_number_of_modalities(cls, n_modalities):
 @every_estimator
 def test_numpy_numbers_are_numbers(cls):
     """A search over np.arange hands them in."""
-    make = {"latent_dim": 2, "max_iter": 3, "batch_size": 7, "random_state": 0}
+    make = {"latent_dim": 2, "max_iter": 2, "batch_size": 15, "random_state": 0}
     plain = small(cls, **make, hidden_layer_sizes=(5,)).fit(data())
     make = {k: np.int64(v) for k, v in make.items()}
     numpy = small(cls, **make, hidden_layer_sizes=np.array([5]))
-    assert numpy.fit(data()).n_iter_ == 3
+    assert numpy.fit(data()).n_iter_ == 2
     np.testing.assert_array_equal(numpy.transform(data()), plain.transform(data()))
 
 
@@ -266,7 +273,7 @@ def test_a_broken_network_is_named(cls):
 @every_estimator
 @pytest.mark.parametrize("n_samples", [0, 1.5, "3"])
 def test_sample_asks_for_a_positive_number(cls, n_samples):
-    est = small(cls, **FAST).fit(data())
+    est = fitted(cls)
     with pytest.raises(ValueError, match="n_samples must be a positive integer; got"):
         est.sample(n_samples)
 
@@ -278,6 +285,8 @@ def test_samples_have_the_moments_of_the_data(cls):
     X = [5 + 2 * z + 0.5 * rng.normal(size=(300, 2)), (z + rng.normal(size=(300, 1)) > 0) * 1.0]
     likelihood = ["gaussian", "bernoulli"]
     how = {"likelihood": likelihood, "max_iter": 60, "hidden_layer_sizes": (32,)}
+    if cls is not SphericalVAE:  # which learns in more steps
+        how["batch_size"] = 100
     est = small(cls, **how, learning_rate_init=1e-2, random_state=0).fit(X)
     real, flags = est.sample(4000)
     np.testing.assert_allclose(real.mean(0), X[0].mean(0), atol=0.4)
@@ -336,7 +345,7 @@ def test_networks_with_dropout_repeat_and_leave_the_global_state(cls):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_mood_of_torch_does_not_matter(cls, dtype):
     X = data()
-    expected = small(cls, **FAST).fit(X).score(X)
+    expected = fitted(cls).score(X)
     before = torch.get_default_dtype()
     try:
         torch.set_default_dtype(dtype)
@@ -383,8 +392,7 @@ def test_single_precision_rows_change_with_the_model(cls):
 
 @every_estimator
 def test_a_modality_that_is_none_is_one_of_nan(cls):
-    X = data()
-    est = small(cls, **FAST).fit(X)
+    X, est = data(), fitted(cls)
     none, gone = [X[0], None, X[2]], [X[0], np.full_like(X[1], np.nan), X[2]]
     for method in ("transform", "score_samples"):
         np.testing.assert_array_equal(getattr(est, method)(none), getattr(est, method)(gone))

@@ -24,6 +24,7 @@ from skpoe.estimators import predicting
 from skpoe.imputation import ConformalIntervals, MultimodalImputer, pool
 from skpoe.random import RowNoise, tell_apart
 
+BRIEF = {"max_iter": 2, "hidden_layer_sizes": (8,), "n_importance_samples": 8}
 every_kind = pytest.mark.parametrize("cls", [*KINDS, MultimodalFactorAnalysis])
 
 
@@ -110,7 +111,7 @@ def test_laws_of_imputations(cls):
     world = LinearGaussian(n=24)
     X = dict(zip(["rna", "adt", "atac"], punch(world.x, "both"), strict=True))
     X["rna"] = pd.DataFrame(X["rna"], index=[f"p{n}" for n in range(24)]).add_prefix("g")
-    est = small(cls).fit(X)
+    est = small(cls, max_iter=20, hidden_layer_sizes=(16,), random_state=0).fit(X)
     before = {key: np.array(x) for key, x in X.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -182,7 +183,7 @@ def test_quantiles_are_those_of_numpy():
     np.testing.assert_allclose(quantiles(x, levels), np.quantile(x, levels, axis=0), rtol=1e-12)
 
 
-@pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9, 0.95])
+@pytest.mark.parametrize("coverage", [0.5, 0.9])
 def test_conformal_intervals_cover_what_a_wrong_model_does_not(coverage):
     """Noise grows after training."""
     rng = np.random.default_rng(0)
@@ -250,9 +251,9 @@ def test_pooling_is_exact_where_nothing_is_missing_and_says_what_it_needs():
 
 @parametrize_with_checks(
     [
-        MultimodalImputer(small(MIWAE, max_iter=2)),
-        MultimodalImputer(MultimodalFactorAnalysis(), add_indicator=True),
-        MultimodalImputer(small(PoEVAE, max_iter=2), sample=True),
+        MultimodalImputer(small(MIWAE, **BRIEF)),
+        MultimodalImputer(MultimodalFactorAnalysis(shrinkage=0.1), add_indicator=True),
+        MultimodalImputer(small(PoEVAE, **BRIEF), sample=True),
     ]
 )
 def test_the_imputer_keeps_the_contract(estimator, check):

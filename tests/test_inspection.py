@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from small import FAST, small
+from small import FAST, KINDS, small
 
 import skpoe.inspection
 from skpoe import MIWAE, MVAE, Modalities, MultimodalFactorAnalysis, SphericalVAE, all_estimators
@@ -79,7 +79,7 @@ def new_axes():
     return Figure().add_subplot()
 
 
-def check_all(est, X, truth):
+def check_all(est, X, truth, is_rendered=True):
     """Every display draws on the axes that it is given, and moves nothing else."""
     mine, _ = plt.subplots()
     before, settings, backend = plt.get_fignums(), dict(mpl.rcParams), mpl.get_backend()
@@ -97,7 +97,8 @@ def check_all(est, X, truth):
         assert display.plot(again) is display
         assert display.ax_ is again
         assert len(again.get_children()) == len(ax.get_children()), name
-        ax.figure.draw_without_rendering()
+        if is_rendered:
+            ax.figure.draw_without_rendering()
     assert plt.get_fignums() == before
     assert plt.gcf() is mine
     assert dict(mpl.rcParams) == settings
@@ -109,7 +110,7 @@ def test_every_display_of_every_estimator(cls):
     quick = {**FAST, "max_iter": 500} if cls is MultimodalFactorAnalysis else FAST
     est = small(cls, **quick).fit(HOLED)
     before = {name: x.copy() for name, x in HOLED.items()}
-    check_all(est, HOLED, TRUTH)
+    check_all(est, HOLED, TRUTH, is_rendered=cls in KINDS)  # which takes longest, of what is alike
     for name, x in HOLED.items():
         np.testing.assert_array_equal(x, before[name])
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 
 from skpoe import all_estimators, demo
@@ -78,9 +79,10 @@ def test_every_estimator_stands_in_the_table():
 
 
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
-# an example as it stands, but that no training takes more than a few epochs, in one process
+# an example as it stands, but for fewer digits, and for training of few epochs, in one process
 SHORT = """
 import functools, runpy, sys, warnings
+import sklearn.datasets
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from skpoe.training import Plan
@@ -92,6 +94,8 @@ def alone(self, estimator, grid, **words):
 GridSearchCV.__init__ = alone
 whole = Plan.n_epochs
 Plan.n_epochs = lambda plan, n_rows: min(5, whole(plan, n_rows))
+digits = sklearn.datasets.load_digits
+sklearn.datasets.load_digits = lambda **words: [part[:400] for part in digits(**words)]
 warnings.simplefilter("ignore", ConvergenceWarning)
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
@@ -128,9 +132,13 @@ def test_all_examples_run_whole(example, tmp_path):
 def test_demo_beats_linear_models_and_names_its_pictures(tmp_path, monkeypatch):
     def short(estimator, grid, **words):
         few = {name: values[:1] for name, values in grid.items()}
+        if "max_iter" in estimator.get_params():  # a score that is shown, and compared with none
+            estimator.set_params(max_iter=1, trust=1.0, start_weight=0.0)
         return GridSearchCV(estimator, few, cv=2)
 
+    pixels, digits = load_digits(return_X_y=True)
     monkeypatch.setattr(demo, "GridSearchCV", short)
+    monkeypatch.setattr(demo, "load_digits", lambda **words: (pixels[:900], digits[:900]))
     lines = []
     errors = demo.run_demo(tmp_path / "new" / "pictures", max_iter=10, say=lines.append)
     assert errors["PoEVAE"] < min(errors["ridge regression"], errors["factor analysis"])

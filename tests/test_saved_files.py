@@ -354,10 +354,10 @@ def test_what_is_forged_is_refused_at_once_and_in_200_megabytes(vae, tmp_path):
 
 def test_fuzzed_files():
     """A short run of what ``python tests/fuzz_load.py --n 200000`` does."""
-    counts, _, failures = fuzz_load.run(800, first=10**9)
+    counts, _, failures = fuzz_load.run(400, first=10**9)
     assert not failures
-    assert counts["loaded"] > 10
-    assert counts["FileFormatError"] > 600
+    assert counts["loaded"] > 5
+    assert counts["FileFormatError"] > 300
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])

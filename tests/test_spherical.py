@@ -17,6 +17,12 @@ def circle(n=300):
     return angle, [np.cos(angle + np.arange(3)), np.hstack([np.cos(angle), np.sin(angle)])]
 
 
+@pytest.fixture(scope="module")
+def round_model():
+    """One circle, fitted on data that live on one: it must not be changed."""
+    return SphericalVAE(n_spheres=1, sphere_dim=1, max_iter=60, random_state=0).fit(circle()[1])
+
+
 def test_latents_are_unit_vectors_and_zeros_where_nothing_is_shown():
     _, X = circle(40)
     X[0][:10] = X[1][5:15] = np.nan
@@ -31,10 +37,10 @@ def test_latents_are_unit_vectors_and_zeros_where_nothing_is_shown():
     np.testing.assert_allclose(drawn.norm(dim=-1), 1.0, rtol=1e-6)
 
 
-def test_a_circle_is_found():
+def test_a_circle_is_found(round_model):
     """Data on a circle: the latent angle turns with the true one, from either modality alone."""
     angle, X = circle()
-    est = SphericalVAE(n_spheres=1, sphere_dim=1, max_iter=60, random_state=0).fit(X)
+    est = round_model
     for shown in (X, [X[0], None], [None, X[1]]):
         Z = est.transform(shown)
         found = np.arctan2(Z[:, 1], Z[:, 0])
@@ -45,13 +51,13 @@ def test_a_circle_is_found():
 
 
 @pytest.mark.parametrize("objective", sorted(spherical_vae._OBJECTIVES))
-@pytest.mark.parametrize("n_modalities", [1, 2, 3])
+@pytest.mark.parametrize("n_modalities", [1, 3])
 def test_every_objective_trains_on_spheres(objective, n_modalities):
     _, X = circle(60)
     X = [X[m % 2].copy() for m in range(n_modalities)]
     X[0][::4] = np.nan
     X = Modalities(X)
-    est = SphericalVAE(objective=objective, n_samples=2, n_subsets=1, **{**FAST, "max_iter": 80})
+    est = SphericalVAE(objective=objective, n_samples=2, n_subsets=1, **{**FAST, "max_iter": 48})
     est.fit(X)
     assert np.mean(est.loss_curve_[-8:]) < np.mean(est.loss_curve_[:8])
     assert np.isfinite(est.score(X))
@@ -67,7 +73,7 @@ def test_power_spherical_takes_one_modality():
     assert np.isfinite(est.fit(X[0]).score(X[0]))
 
 
-@parametrize_with_checks([SphericalVAE(posterior="power_spherical", max_iter=3)])
+@parametrize_with_checks([SphericalVAE(posterior="power_spherical", **FAST)])
 def test_check_power_spherical(estimator, check):
     check(estimator)
 
@@ -78,10 +84,8 @@ def test_aligned_is_the_elbo_with_one_modality():
     assert one.loss_curve_ == other.loss_curve_
 
 
-def test_a_sphere_beats_a_line_on_a_circle():
+def test_a_sphere_beats_a_line_on_a_circle(round_model):
     """Two latent variables that live on a circle against one that lives on a line."""
     _, X = circle()
-    how = {"max_iter": 60, "random_state": 0}
-    sphere = SphericalVAE(n_spheres=1, sphere_dim=1, **how).fit(X).score(X)
-    line = MVAE(latent_dim=1, **how).fit(X).score(X)
-    assert sphere > line + 1.0
+    line = MVAE(latent_dim=1, max_iter=60, random_state=0).fit(X).score(X)
+    assert round_model.score(X) > line + 1.0

@@ -1,5 +1,6 @@
 """Every form that a table may have: read in place, it means what the dense array means."""
 
+import functools
 import pickle
 import types
 
@@ -121,11 +122,17 @@ def test_rows_are_those_of_the_array(make, form, rows):
     np.testing.assert_array_equal(X[rows].to_numpy()[:, :5].astype(float), expected[rows])
 
 
+@functools.cache
+def fitted_on_dense(cls):
+    """It must not be changed."""
+    return small(cls, **FAST).fit(beside(dense()))
+
+
 @every_form
 @pytest.mark.parametrize("cls", KINDS)
 def test_every_form_gives_the_numbers_of_the_array(make, form, cls):
     X, same = beside(dense()), beside(make(form))
-    est, twin = small(cls, **FAST).fit(X), small(cls, **FAST).fit(same)
+    est, twin = fitted_on_dense(cls), small(cls, **FAST).fit(same)
     assert twin.loss_curve_ == est.loss_curve_
     np.testing.assert_array_equal(twin.transform(same), est.transform(X))
     np.testing.assert_array_equal(twin.score_samples(same[7:]), est.score_samples(X[7:]))
@@ -141,7 +148,14 @@ def test_every_form_gives_the_numbers_of_the_array(make, form, cls):
 def test_streaming_changes_no_number(make, form, early_stopping, monkeypatch):
     X, rows = beside(dense()), np.random.default_rng(2).permutation(60)[:50]
     weights = np.arange(50) % 4 + 0.5
-    est = PoEVAE(**FAST, batch_size=16, early_stopping=early_stopping)
+    # a start at factor analysis reads the rows in a way of its own, the same for all forms
+    starts = form in ("memory map", "sparse csr_array")
+    est = PoEVAE(
+        **FAST,
+        batch_size=16,
+        early_stopping=early_stopping,
+        init="factor_analysis" if starts else "random",
+    )
     held = est.fit(X[rows], sample_weight=weights).transform(X)
     streams = []
     monkeypatch.setattr(reading, "_HELD_FROM_ELSEWHERE", 0)
@@ -223,7 +237,7 @@ def test_a_mask_hides_rows(make, form):
             numbers(pickle.loads(pickle.dumps(X[rows]))["a"]), expected[rows]
         )
     np.testing.assert_array_equal(X.observed[:, 0], ~np.isnan(expected).all(1))
-    est = PoEVAE(**FAST)
+    est = small(PoEVAE, **FAST)
     plain = Modalities({"a": expected, "b": np.ones((60, 2), dtype=int)})
     np.testing.assert_array_equal(est.fit(X).transform(X), est.fit(plain).transform(plain))
     assert X["b"].dtype.kind == "i"

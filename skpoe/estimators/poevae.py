@@ -56,7 +56,7 @@ class PoEVAE(BaseVAE):
     >>> z = rng.normal(size=(60, 1))
     >>> rna, protein = z + 0.1 * rng.normal(size=(60, 4)), -z + 0.1 * rng.normal(size=(60, 2))
     >>> protein[:20] = np.nan
-    >>> est = PoEVAE(max_iter=200, random_state=0).fit([rna, protein])
+    >>> est = PoEVAE(max_iter=20, random_state=0).fit([rna, protein])
     >>> filled = est.predict_missing([rna, protein])
     >>> bool(np.corrcoef(filled[1][:20, 0], -z[:20, 0])[0, 1] > 0.9)
     True
