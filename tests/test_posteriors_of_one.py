@@ -82,3 +82,31 @@ def test_families_without_a_shorter_way_say_so(name):
     params = family.read(raw, *given)
     noise = family.noise(RowNoise(0, torch.arange(N)), 3, params)
     assert family.log_prob_of(params, noise) is None
+
+
+@pytest.mark.parametrize("n_rows", [1, N])
+@pytest.mark.parametrize("name", sorted(n for n in FAMILIES if FAMILIES[n].has_products))
+def test_subsets_that_are_those_of_all_rows_may_be_expanded(name, n_rows):
+    """Whatever is asked of the posteriors then, for a prior that is not the usual one."""
+    generator = torch.Generator().manual_seed(1)
+    family, _, (_, prior, *_) = said(name, False)
+    raw = torch.randn(n_rows, 3, family.n_outputs(D), generator=generator, dtype=torch.float64)
+    shared = family.shared(F, D, generator)
+    shared = None if shared is None else [shared.double()] * 3
+    powers = torch.tensor([[1, 1, 0], [0, 1, 1], [0, 0, 0], [1, 1, 1]]).bool()[:, None]
+    powers = powers.expand(-1, n_rows, -1)
+    both = []
+    for each in (powers, powers.contiguous()):
+        params = family.product_with_prior(family.experts(raw, shared), each, prior)
+        z = family.rsample(params, family.noise(RowNoise(0, torch.arange(n_rows)), 3, params))
+        one = {leaf: v if len(v) == 1 else v[:1] for leaf, v in params.items()}
+        asked = [family.mean(params), z, family.log_prob(params, z)]
+        if family.has_kl:
+            asked += [family.kl(one, params), family.kl(params, one)]
+        if family.has_prior_kl:
+            asked += [family.prior_kl(params, prior), family.kl(params, family.at(prior))]
+            torch.testing.assert_close(*asked[-2:])
+        of_rows = [a.expand(*a.shape[:-1], n_rows) for a in asked[2:]]
+        both.append([*asked[:2], *of_rows])
+    for ours, theirs in zip(*both, strict=True):
+        torch.testing.assert_close(ours, theirs)

@@ -93,8 +93,11 @@ class AlignedELBO(Objective):
         self, model: MultimodalVAE, batch: Batch, noise: RowNoise, kl_weight: float = 1.0
     ) -> Tensor:
         observed = batch.observed
+        if batch.is_whole and (self.parts == "singles" or observed.shape[1] == 2):
+            observed = observed[:1]  # all rows have the same parts
         parts = self._parts(observed, noise)
-        posterior = model.posterior(batch, torch.cat([observed[None], parts]), noise=noise)
+        membership = torch.cat([observed[None], parts]).expand(-1, len(batch), -1)
+        posterior = model.posterior(batch, membership, noise=noise)
         joint = posterior[0]
         z = joint.rsample(self.n_samples, noise.fold("latent"))
         value = -self._cost(joint.kl(z)[0], kl_weight)
@@ -147,6 +150,9 @@ class AlignedELBO(Objective):
         if self.parts == "singles":
             single = torch.eye(n_modalities, dtype=torch.bool, device=observed.device)
             return single[:, None] & observed
+        if n_modalities == 2:
+            single = torch.eye(2, dtype=torch.bool, device=observed.device)
+            return single[:, None] & observed.all(-1, keepdim=True)
         uniform = noise.fold("subsets").uniform(1, event=n_modalities + 1)
         part = sample_within(observed, uniform, lowest=1, below_all=1)
         # a row that shows one modality has no proper subset: neither has it a complement

@@ -167,14 +167,19 @@ class FullGaussian(Family):
         # powers of experts may stand for membership, if rows with the same members have the same
         powers, membership = membership.to(dtype), membership > 0
         h = added(experts["h"], powers)
-        code = codes(membership)
         which = experts["which"]
-        n_experts, n_precisions = which.shape[1], experts["precision"].shape[1]
+        n_rows, n_experts, n_precisions = *which.shape, experts["precision"].shape[1]
         if n_precisions > n_experts:  # some have read other entries than others
-            code = code + (membership * which * hash_weights(n_experts, 1, h.device)).sum(-1)
+            n_rows = h.shape[1]
+            told = which * hash_weights(n_experts, 1, h.device)
+            code = codes(membership) + (membership * told).sum(-1)
+        else:
+            if membership.stride(1) == 0:  # one row stands for all: it has been expanded
+                powers, membership, which = powers[:, :1], membership[:, :1], which[:1]
+            n_rows, code = membership.shape[1], codes(membership)
         pattern, first = _number(code)
         members = powers.flatten(0, 1)[first]  # (U, M): any row of the pattern
-        index = which.expand(len(h[0]), -1)[first % len(h[0])]
+        index = which.expand(n_rows, -1)[first % n_rows]
         # the sum over members of their precisions, without a copy of these for each pattern
         precision = torch.nn.functional.embedding_bag(
             index,
@@ -182,7 +187,7 @@ class FullGaussian(Family):
             per_sample_weights=members,
             mode="sum",
         ).view(-1, *experts["precision"].shape[2:])
-        return _posterior(h, precision, pattern)
+        return _posterior(h, precision, pattern.expand(-1, h.shape[1]))
 
     def rsample(self, params: Params, noise: Tensor) -> Tensor:
         return params["mean"] + _times(noise, params["root"].squeeze(0), params["pattern"])
@@ -199,26 +204,42 @@ class FullGaussian(Family):
 
     def kl(self, params: Params, other: Params) -> Tensor:
         gap = params["mean"] - other["mean"]
-        square = (gap * _times(gap, other["precision"].squeeze(0), other["pattern"])).sum(-1)
         precision, root = other["precision"].squeeze(0), params["root"].squeeze(0)
+        square = (gap * _times(gap, precision, other["pattern"])).sum(-1)
         covariance = root.mT @ root
+        ours, theirs = _log_determinants(params), _log_determinants(other)
         if len(precision) * len(covariance) <= _FEW_PATTERNS**2:  # for every pair of patterns
-            traces = precision.flatten(1) @ covariance.flatten(1).mT
-            trace = traces[other["pattern"], params["pattern"]]
+            spread = precision.flatten(1) @ covariance.flatten(1).mT + ours - theirs[:, None]
+            pairs = [params["pattern"], other["pattern"]]
+            if all(pattern.stride(1) == 0 for pattern in pairs):
+                pairs = [pattern[:, :1] for pattern in pairs]
+            spread = spread[pairs[1], pairs[0]]
         else:
             products = precision[other["pattern"]] * covariance[params["pattern"]]
-            trace = products.sum((-2, -1))
-        determinants = self._log_determinant(params) - self._log_determinant(other)
-        return 0.5 * (trace + square - gap.shape[-1] + determinants)
+            determinants = ours[params["pattern"]] - theirs[other["pattern"]]
+            spread = products.sum((-2, -1)) + determinants
+        return 0.5 * (spread + square - gap.shape[-1])
+
+    def prior_kl(self, params: Params, prior: Params) -> Tensor:
+        weight = prior["precision"]
+        gap = params["mean"] - prior["h"] / weight
+        variances = params["root"].squeeze(0).square().sum(-2)  # (U, D)
+        spread = variances @ weight + _log_determinants(params) - weight.log().sum()
+        return 0.5 * (_of_rows(spread, params["pattern"]) + gap.square() @ weight - len(weight))
 
     def mean(self, params: Params) -> Tensor:
         return params["mean"]
 
     @staticmethod
     def _log_determinant(params: Params) -> Tensor:
-        """Log-determinant of the precision, shape (S, N)."""
-        diagonal = params["root"].squeeze(0).diagonal(dim1=-2, dim2=-1)
-        return _of_rows(-2.0 * diagonal.log().sum(-1), params["pattern"])
+        """Log-determinant of the precision, shape (S, N or 1)."""
+        return _of_rows(_log_determinants(params), params["pattern"])
+
+
+def _log_determinants(params: Params) -> Tensor:
+    """Log-determinant of each precision, shape (U,)."""
+    diagonal = params["root"].squeeze(0).diagonal(dim1=-2, dim2=-1)
+    return -2.0 * diagonal.log().sum(-1)
 
 
 def _posterior(h: Tensor, precision: Tensor, pattern: Tensor) -> Params:
@@ -260,6 +281,8 @@ def _times(v: Tensor, matrices: Tensor, pattern: Tensor) -> Tensor:
     n_patterns, n_in, n_out = matrices.shape
     if n_patterns == 1:
         return v @ matrices.squeeze(0)
+    if pattern.stride(1) == 0:
+        return v @ _of_rows(matrices, pattern).squeeze(1)
     if n_patterns > _FEW_PATTERNS:
         own = matrices if _counts(pattern, n_patterns) else matrices[pattern.flatten()]
         rows = v.reshape(-1, len(own), n_in).transpose(0, 1)  # all draws of a row at a time
@@ -272,7 +295,9 @@ def _times(v: Tensor, matrices: Tensor, pattern: Tensor) -> Tensor:
 
 
 def _of_rows(values: Tensor, pattern: Tensor) -> Tensor:
-    """Give each row what its pattern has: (U, ...) to (S, N, ...)."""
+    """Give each row what its pattern has: (U, ...) to (S, N, ...), N = 1 if rows are alike."""
+    if pattern.stride(1) == 0:
+        pattern = pattern[:, :1]
     if _counts(pattern, len(values)):
         return values.unflatten(0, pattern.shape)  # nothing to gather
     return values[pattern]
