@@ -48,11 +48,14 @@ def test_what_was_chosen_is_what_it_would_be_by_hand(
     random_leads, early_stopping, quick, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(fitting, "leads", lambda ours, theirs, weights: random_leads)
+    if early_stopping:
+        monkeypatch.setattr(poevae, "_FEW_ROWS", 350)
     X = curved(350)
     make = {**QUICK, "early_stopping": early_stopping}
     est = PoEVAE(**make).fit(X)
     assert est.auto_["init"] == ("random" if random_leads else "factor_analysis")
-    assert est.auto_["prediction_weight"] == (1.0 if random_leads else 3.0)
+    weight = (1.0 if early_stopping else 2.0) if random_leads else 3.0
+    assert est.auto_["prediction_weight"] == weight
     assert est.model_.has_started is ("trust" in est.auto_) is not random_leads
     # the trial has left no trace
     by_hand = {name: est.auto_[name] for name in ("init", "prediction_weight")}
@@ -60,7 +63,9 @@ def test_what_was_chosen_is_what_it_would_be_by_hand(
     assert same.auto_ == est.auto_
     assert_same(same, est, X)
     est.save(tmp_path / "fitted.skpoe")
-    assert_same(skpoe.load(tmp_path / "fitted.skpoe"), est, X)
+    loaded = skpoe.load(tmp_path / "fitted.skpoe")
+    assert_same(loaded, est, X)
+    assert loaded._objective.prediction_weight == weight
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

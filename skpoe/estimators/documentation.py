@@ -73,8 +73,8 @@ _PARAMETERS = {
         is 1 unless hidden modalities of held-out rows are likelier under another.""",
     "prediction_weight": """float or "auto", {default}
         Weight in training of how well each modality is predicted from others. "auto" is 3 with a
-        start at factor analysis, 1 where ``init="auto"`` tried it and chose a random one, else
-        0.""",
+        start at factor analysis; where ``init="auto"`` tried it and chose a random one, 2 below
+        2,000 rows, else 1; else 0.""",
     "start_weight": """float or "auto", {default}
         How much of a start at factor analysis is kept: weights end at ``start_weight`` times the
         start plus the rest times what training came to. "auto" trains without a fifth of the rows

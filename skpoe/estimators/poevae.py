@@ -12,6 +12,9 @@ from .base import BaseVAE
 from .documentation import documented
 from .pieces import Pieces
 
+# below so many rows a heavier term for predictions was worth what the density loses (measured)
+_FEW_ROWS = 2000
+
 
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -82,8 +85,12 @@ class PoEVAE(BaseVAE):
         strategy = pieces.product(family)
         model = pieces.model(strategy, StandardGaussian(pieces.latent_dim))
         wanted = self.prediction_weight
-        usual = 3.0 if pieces.linear else 1.0 if pieces.outdone else 0.0
-        weight = usual if isinstance(wanted, str) else float(wanted)
+        usual = 3.0 if pieces.linear else 0.0
+        if pieces.outdone:
+            usual = 2.0 if pieces.n_rows < _FEW_ROWS else 1.0
+        if wanted == "auto":
+            wanted = pieces.auto.get("prediction_weight", usual)  # as it was in an earlier fit
+        weight = float(wanted)
         pieces.auto["prediction_weight"] = weight
         return model, pieces.objective(
             AlignedELBO, prediction_weight=weight, n_modalities=pieces.n_modalities

@@ -109,6 +109,7 @@ def recompose(
     """
     linear = auto["init"] == "factor_analysis"
     pieces = Pieces(estimator, layout.names, likelihoods, seed, 0, linear, auto["latent_dim"])
+    pieces.auto |= auto
     model, objective = estimator._compose(pieces)
     cast(model, torch.float64 if auto["dtype"] == "float64" else torch.float32)
     model.has_started = linear
