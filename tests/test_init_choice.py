@@ -7,7 +7,7 @@ from torch import nn
 
 import skpoe
 from skpoe import MIWAE, PoEVAE
-from skpoe.estimators import fitting, init_choice
+from skpoe.estimators import fitting, init_choice, poevae
 from skpoe.estimators.init_choice import Outcome, leads
 from skpoe.training import Run, optimizer_of
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 
 from .._compat import CallbackSupportMixin, _fit_context, with_callbacks
@@ -82,6 +83,9 @@ class BaseVAE(SharedParameters, CallbackSupportMixin, BaseMultimodal):
     def _recompose(self, kept, layout, likelihoods):
         auto = {name: kept["auto"].get(name) for name in ("init", "latent_dim", "dtype")}
         members(auto, "'auto'", dict, {"init": str, "latent_dim": int, "dtype": str})
+        weight = kept["auto"].get("prediction_weight")
+        if isinstance(weight, float) and 0 <= weight < math.inf:
+            auto["prediction_weight"] = weight
         return recompose(self, layout, likelihoods, kept["seed"], auto)
 
     def _settle(self, kept, layout, model, objective, moments):
