@@ -48,6 +48,13 @@ def test_what_was_chosen_is_what_it_would_be_by_hand(
     random_leads, early_stopping, quick, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(fitting, "leads", lambda ours, theirs, weights: random_leads)
+    tried = []
+
+    def try_out(model, objective, *args):
+        tried.append(objective.prediction_weight)
+        return init_choice.try_out(model, objective, *args)
+
+    monkeypatch.setattr(fitting, "try_out", try_out)
     if early_stopping:
         monkeypatch.setattr(poevae, "_FEW_ROWS", 350)
     X = curved(350)
@@ -56,6 +63,7 @@ def test_what_was_chosen_is_what_it_would_be_by_hand(
     assert est.auto_["init"] == ("random" if random_leads else "factor_analysis")
     weight = (1.0 if early_stopping else 2.0) if random_leads else 3.0
     assert est.auto_["prediction_weight"] == weight
+    assert tried == [1.0, 3.0]
     assert est.model_.has_started is ("trust" in est.auto_) is not random_leads
     # the trial has left no trace
     by_hand = {name: est.auto_[name] for name in ("init", "prediction_weight")}

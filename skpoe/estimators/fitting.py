@@ -63,6 +63,7 @@ class Fitting:
         # a cycle is planned for its whole length, which single epochs do not know
         self._rate = estimator.learning_rate if n_epochs is None else "constant"
         self.linear = False
+        self.is_trial = False
         # what the parameters that may be "auto" came to
         self.auto: dict[str, Any] = {}
 
@@ -183,6 +184,7 @@ class Fitting:
         n_rows = n_distinct(source) if self.linear else len(source)
         given = (self.estimator, layout.names, likelihoods, seed, n_rows)
         pieces = Pieces(*given, self.linear)
+        pieces.is_trial = self.is_trial
         model, objective = self._assemble(pieces, source)
         if self.linear and len(pieces.latent_dims) > 1:
             rows = hold(source, weight, model)
@@ -225,7 +227,7 @@ class Fitting:
         outcomes = []
         for linear in (False, True):
             trial = Fitting(self.estimator, goes_on=False)
-            trial.linear = linear
+            trial.linear, trial.is_trial = linear, True
             model, objective = trial._compose(
                 source, weight, layout, copy.deepcopy(likelihoods), split, seed
             )

@@ -81,6 +81,8 @@ class Pieces:
         self.n_rows, self.linear = n_rows, linear
         # whether a start at factor analysis was possible, and a random one led further
         self.outdone = not linear and is_linear(estimator, likelihoods)
+        # or is to show how far it leads
+        self.is_trial = False
         if linear:
             for likelihood in likelihoods:
                 likelihood.read_linearly()

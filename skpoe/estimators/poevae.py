@@ -87,7 +87,8 @@ class PoEVAE(BaseVAE):
         wanted = self.prediction_weight
         usual = 3.0 if pieces.linear else 0.0
         if pieces.outdone:
-            usual = 2.0 if pieces.n_rows < _FEW_ROWS else 1.0
+            # in a trial it would slow down what the trial is to show
+            usual = 2.0 if pieces.n_rows < _FEW_ROWS and not pieces.is_trial else 1.0
         if wanted == "auto":
             wanted = pieces.auto.get("prediction_weight", usual)  # as it was in an earlier fit
         weight = float(wanted)
