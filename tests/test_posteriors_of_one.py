@@ -84,6 +84,29 @@ def test_families_without_a_shorter_way_say_so(name):
     assert family.log_prob_of(params, noise) is None
 
 
+@pytest.mark.parametrize("name", SHORT)
+def test_a_family_made_of_another_takes_no_shorter_way(name):
+    """It may override any part of the long one."""
+    family, raw, given = said(name, False)
+
+    class Own(type(family)):
+        def experts(self, raw, *args):
+            return super().experts(2 * raw, *args)
+
+        def kl(self, params, other):
+            return super().kl(params, other) + 1.0
+
+        def log_prob(self, params, z):
+            return super().log_prob(params, z) + 1.0
+
+    ours, theirs = Own().read(raw, *given), family.read(2 * raw, *given)
+    torch.testing.assert_close(ours["mean"], theirs["mean"])
+    noise = family.noise(RowNoise(0, torch.arange(N)), 3, ours)
+    assert Own().log_prob_of(ours, noise) is None
+    divergence = family.prior_kl(theirs, given[1])
+    torch.testing.assert_close(Own().prior_kl(theirs, given[1]), divergence + 1.0)
+
+
 @pytest.mark.parametrize("n_rows", [1, N])
 @pytest.mark.parametrize("name", sorted(n for n in FAMILIES if FAMILIES[n].has_products))
 def test_subsets_that_are_those_of_all_rows_may_be_expanded(name, n_rows):

@@ -125,7 +125,7 @@ class FullGaussian(Family):
         shared: Tensor | None = None,
         masks: Tensor | None = None,
     ) -> Params:
-        if shared is None or masks is None:
+        if shared is None or masks is None or type(self) is not FullGaussian:
             return super().read(raw, shown, prior, shared, masks)
         # where nothing is shown no entry adds to the prior, and the encoder is not heard
         h = prior["h"] + raw * shown[..., None]
@@ -192,7 +192,9 @@ class FullGaussian(Family):
     def rsample(self, params: Params, noise: Tensor) -> Tensor:
         return params["mean"] + _times(noise, params["root"].squeeze(0), params["pattern"])
 
-    def log_prob_of(self, params: Params, noise: Tensor) -> Tensor:
+    def log_prob_of(self, params: Params, noise: Tensor) -> Tensor | None:
+        if type(self) is not FullGaussian:  # it may draw or judge in a way of its own
+            return None
         square = noise.square().sum(-1) + noise.shape[-1] * math.log(2 * math.pi)
         return 0.5 * (self._log_determinant(params) - square)
 
@@ -221,6 +223,8 @@ class FullGaussian(Family):
         return 0.5 * (spread + square - gap.shape[-1])
 
     def prior_kl(self, params: Params, prior: Params) -> Tensor:
+        if type(self) is not FullGaussian:
+            return super().prior_kl(params, prior)
         weight = prior["precision"]
         gap = params["mean"] - prior["h"] / weight
         variances = params["root"].squeeze(0).square().sum(-2)  # (U, D)
