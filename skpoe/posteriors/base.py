@@ -138,7 +138,10 @@ class Family(ABC):
             Where the prior is one of the experts; everywhere when None.
         """
         if held is None:
-            powers = F.pad(powers, (0, 1), value=1)
+            n_rows = powers.shape[1]
+            if powers.stride(1) == 0:  # one row stands for all: it has been expanded
+                powers = powers[:, :1]
+            powers = F.pad(powers, (0, 1), value=1).expand(-1, n_rows, -1)
         else:
             powers = torch.cat([powers, held[..., None].to(powers.dtype)], dim=-1)
         return self.product(self.append(experts, self.lift(prior)), powers)

@@ -163,20 +163,18 @@ class FullGaussian(Family):
         return both
 
     def product(self, experts: Params, membership: Tensor) -> Params:
-        dtype = experts["h"].dtype
+        h = added(experts["h"], membership)
+        which, n_precisions = experts["which"], experts["precision"].shape[1]
+        n_rows, n_experts = membership.shape[1:]
+        reads_alike = n_precisions <= n_experts
+        if reads_alike and membership.stride(1) == 0:  # one row stands for all: it was expanded
+            membership, which, n_rows = membership[:, :1], which[:1], 1
         # powers of experts may stand for membership, if rows with the same members have the same
-        powers, membership = membership.to(dtype), membership > 0
-        h = added(experts["h"], powers)
-        which = experts["which"]
-        n_rows, n_experts, n_precisions = *which.shape, experts["precision"].shape[1]
-        if n_precisions > n_experts:  # some have read other entries than others
-            n_rows = h.shape[1]
+        powers, membership = membership.to(h.dtype), membership > 0
+        code = codes(membership)
+        if not reads_alike:  # some have read other entries than others
             told = which * hash_weights(n_experts, 1, h.device)
-            code = codes(membership) + (membership * told).sum(-1)
-        else:
-            if membership.stride(1) == 0:  # one row stands for all: it has been expanded
-                powers, membership, which = powers[:, :1], membership[:, :1], which[:1]
-            n_rows, code = membership.shape[1], codes(membership)
+            code = code + (membership * told).sum(-1)
         pattern, first = _number(code)
         members = powers.flatten(0, 1)[first]  # (U, M): any row of the pattern
         index = which.expand(n_rows, -1)[first % n_rows]
