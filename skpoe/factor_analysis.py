@@ -81,7 +81,7 @@ class Table:
 
 
 class _Chunk(NamedTuple):
-    """Some rows of a table, their patterns (U, G), and which of these each row has."""
+    """Some rows of a table, their patterns, bool (U, G), and which of these each row has."""
 
     rows: Tensor
     patterns: Tensor
@@ -91,7 +91,7 @@ class _Chunk(NamedTuple):
     def of(cls, rows: Tensor, code: Tensor, shown: Tensor) -> _Chunk:
         distinct, which = torch.unique(code, return_inverse=True)
         first = torch.empty_like(distinct).index_copy_(0, which, rows)
-        return cls(rows, shown[first].double(), which)
+        return cls(rows, shown[first], which)
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,8 @@ class _Inference:
     """Posteriors of z for some rows of a table, and their log-likelihoods."""
 
     def __init__(self, model: FactorAnalysis, table: Table, chunk: _Chunk) -> None:
-        rows, patterns, which = chunk
+        rows, which = chunk.rows, chunk.which
+        self.patterns = patterns = chunk.patterns.to(table.x.dtype)
         latent_dim = model.loadings.shape[1]
         precision = (patterns @ _informations(model, table).flatten(1)).unflatten(
             1, (latent_dim, latent_dim)
@@ -232,16 +233,16 @@ def step(model: FactorAnalysis, table: Table, shrinkage: float) -> tuple[FactorA
     xz = table.x.new_zeros(table.x.shape[1], latent_dim + 1)
     total = table.x.new_zeros(())
     for chunk in table._chunks:
-        rows, patterns, which = chunk
-        post, x, weight = _Inference(model, table, chunk), table.x[rows], table.weights[rows]
+        rows, post = chunk.rows, _Inference(model, table, chunk)
+        x, weight = table.x[rows], table.weights[rows]
         z = torch.nn.functional.pad(post.mean, (0, 1), value=1.0)
         counted = weight[:, None] * table.shown[rows]  # (n, G)
         if n_groups <= latent_dim:
             zz += (counted.mT[:, :, None] * z).mT @ z
         else:
             zz += (counted.mT @ (z[:, :, None] * z[:, None, :]).flatten(1)).view_as(zz)
-        together = weight.new_zeros(len(patterns)).index_add(0, which, weight)
-        alike = patterns * together[:, None]  # (U, G)
+        together = weight.new_zeros(len(post.patterns)).index_add(0, chunk.which, weight)
+        alike = post.patterns * together[:, None]  # (U, G)
         spread = (alike.mT @ post.covariance.flatten(1)).view(n_groups, latent_dim, latent_dim)
         zz[:, :-1, :-1] += spread
         xz += (x * weight[:, None]).mT @ z  # x is zero where missing

@@ -556,7 +556,7 @@ def test_factor_analysis_has_nothing_to_resume():
 @pytest.mark.skipif(sys.platform == "win32", reason="it forks")
 def test_killed_fits_resume_to_the_same_bits():
     script = Path(__file__).parent / "kill_fit.py"
-    command = [sys.executable, os.fspath(script), "--kills", "2"]
+    command = [sys.executable, os.fspath(script), "--kills", "3"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0  failures" in done.stdout

@@ -317,8 +317,7 @@ def seconds_of_plain():
 plain = seconds_of_plain()
 for path in sys.argv[2:]:
     for trial in range(4):  # a machine that is busy with other things may be slow for a while
-        if trial:
-            plain = max(plain, seconds_of_plain())
+        beside = seconds_of_plain() if trial else plain
         began = time.process_time()
         try:
             skpoe.load(path)
@@ -327,10 +326,10 @@ for path in sys.argv[2:]:
         else:
             sys.exit(f"{path} was loaded")
         took = time.process_time() - began
-        if took < 5 * plain:
+        if took < 5 * beside:
             break
     else:
-        sys.exit(f"{path} took {took} s, plain JSON {plain}")
+        sys.exit(f"{path} took {took} s, plain JSON {beside}")
 more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 sys.exit(0 if more < 200 else f"{more} MB more")
 """
@@ -360,10 +359,10 @@ def test_what_is_forged_is_refused_at_once_and_in_200_megabytes(vae, tmp_path):
 
 def test_fuzzed_files():
     """A short run of what ``python tests/fuzz_load.py --n 200000`` does."""
-    counts, _, failures = fuzz_load.run(400, first=10**9)
+    counts, _, failures = fuzz_load.run(800, first=10**9)
     assert not failures
-    assert counts["loaded"] > 5
-    assert counts["FileFormatError"] > 300
+    assert counts["loaded"] > 10
+    assert counts["FileFormatError"] > 600
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])

@@ -271,6 +271,20 @@ def start():
     return X, PoEVAE(**make, max_iter=0).fit(X)
 
 
+def test_what_is_hidden_may_be_judged_a_few_rows_at_a_time(monkeypatch):
+    """As it must be where many modalities have large covariances."""
+    X = bent()
+    est = PoEVAE(**QUICK, max_iter=2, start_weight=0.0, trust=1.0).fit(X)
+    batch = est.model_.read(X)
+    keys = torch.arange(60)
+    whole = [errors_of_hidden(est.model_, batch), densities_of_hidden(est.model_, batch, keys)]
+    monkeypatch.setattr(starting, "_AT_A_TIME", 700)
+    assert len(starting._parts_of_hidden(est.model_, batch)) > 3
+    parts = [errors_of_hidden(est.model_, batch), densities_of_hidden(est.model_, batch, keys)]
+    for ours, theirs in zip(parts, whole, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_errors_of_hidden_entries_are_those_of_conditional_means(start, kind):
     """Each modality is predicted from the entries that a row shows of the others."""

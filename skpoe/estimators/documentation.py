@@ -77,9 +77,9 @@ _PARAMETERS = {
         2,000 rows, else 1; else 0.""",
     "start_weight": """float or "auto", {default}
         How much of a start at factor analysis is kept: weights end at ``start_weight`` times the
-        start plus the rest times what training came to. "auto" trains without a fifth of the rows
-        (or without validation rows) and finds it on these; then, if it is below 1, anew with
-        all rows.""",
+        start plus the rest times what training came to. "auto" trains without a fifth of the
+        rows, finds it on these, and if it is below 1 trains anew with all. With early stopping
+        it trains once, and finds it on the validation rows.""",
     "weight_decay": """float or "auto", {default}
         Weight decay of AdamW; not of what starts at factor analysis. "auto" is 500 over the
         number of rows, at most 1, with such a start, else 0.""",

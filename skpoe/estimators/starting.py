@@ -344,9 +344,7 @@ def densities_of_hidden(model: MultimodalVAE, batch: Batch, keys: Tensor) -> Ten
     count alike.
     """
     noise = RowNoise(0, keys).fold("hidden")
-    widest = max(likelihood.width for likelihood in model.likelihoods)
-    widest = max(widest, model.n_modalities * model.latent_dim)
-    parts = torch.arange(len(batch)).split(max(1, _AT_A_TIME // (_N_DRAWS * widest)))
+    parts = _parts_of_hidden(model, batch)
     return torch.cat([_densities_of_hidden(model, batch[part], noise[part]) for part in parts])
 
 
@@ -367,6 +365,11 @@ def errors_of_hidden(model: MultimodalVAE, batch: Batch) -> Tensor:
     They are filled in at the posterior mean. Each modality is hidden in turn, and counts as much
     as any other if rows show all; of a single one, a third of the entries is hidden.
     """
+    parts = _parts_of_hidden(model, batch)
+    return torch.cat([_errors_of_hidden(model, batch[part]) for part in parts])
+
+
+def _errors_of_hidden(model: MultimodalVAE, batch: Batch) -> Tensor:
     read, hidden = _hide(batch)
     z = model.posterior(*read).centres()[0]
     total = batch.values[0].new_zeros(len(batch))
@@ -375,6 +378,14 @@ def errors_of_hidden(model: MultimodalVAE, batch: Batch) -> Tensor:
         filled = likelihood.comparable(likelihood.standardised_mean(model.decode(z[m], m)))
         total += ((filled - likelihood.comparable(truth)).square() * scored).mean(-1)
     return total
+
+
+def _parts_of_hidden(model: MultimodalVAE, batch: Batch) -> Sequence[Tensor]:
+    """Rows whose posteriors, one for each modality that is hidden, and draws are held at once."""
+    widest = max(likelihood.width for likelihood in model.likelihoods)
+    drawn = _N_DRAWS * max(widest, model.n_modalities * model.latent_dim)
+    held = model.n_modalities * model.strategy.family.n_held(model.latent_dim)
+    return torch.arange(len(batch)).split(max(1, _AT_A_TIME // max(drawn, held)))
 
 
 def _hide(batch: Batch) -> tuple[tuple[Any, ...], list[tuple[Tensor, Tensor]]]:

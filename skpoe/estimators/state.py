@@ -34,7 +34,7 @@ class State:
         Of the model in this stage.
     stage : {"rehearsal", "training", "finished"}
         In a rehearsal the model is trained without some rows, to find on them how much of its
-        start to keep; then it is trained with all.
+        start to keep; then it is trained with all, unless that is all of the start.
     start_weight : float or "auto"
         Share of the start that is kept; "auto" is not known yet.
     begun : dict of str to Tensor, default=None

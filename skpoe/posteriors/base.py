@@ -149,17 +149,9 @@ class Family(ABC):
     def product_or_prior(
         self, experts: Params, powers: Tensor, prior: Params, empty: Tensor
     ) -> Params:
-        """Multiply the experts in each subset; the prior stands where there are none.
+        """Multiply the experts in each subset; the prior stands where it is empty, bool (S, N).
 
-        Parameters
-        ----------
-        experts : Params
-        powers : Tensor of shape (S, N, M)
-            As :meth:`product` takes them.
-        prior : Params
-            Natural parameters, leaves (D,).
-        empty : bool Tensor of shape (S, N)
-            Where there are none.
+        The others are as in :meth:`product_with_prior`.
         """
         if not holds(empty.any(), otherwise=True):
             return self.product(experts, powers)

@@ -118,12 +118,7 @@ class FullGaussian(Family):
         )
 
     def read(
-        self,
-        raw: Tensor,
-        shown: Tensor,
-        prior: Params,
-        shared: Tensor | None = None,
-        masks: Tensor | None = None,
+        self, raw: Tensor, shown: Tensor, prior: Params, shared: Any = None, masks: Any = None
     ) -> Params:
         if shared is None or masks is None or type(self) is not FullGaussian:
             return super().read(raw, shown, prior, shared, masks)
