@@ -15,10 +15,9 @@ from torch import nn
 from skpoe import MIWAE, ModularVAE, PoEVAE, all_estimators
 from skpoe.data.batch import Batch
 from skpoe.data.rows import Held, Rows
-from skpoe.estimators import course, starting
+from skpoe.estimators import course, judging
+from skpoe.estimators.judging import densities_of_hidden, errors_of_hidden
 from skpoe.estimators.starting import (
-    densities_of_hidden,
-    errors_of_hidden,
     find_start_weight,
     hold_out,
     mean_and_error,
@@ -278,8 +277,8 @@ def test_what_is_hidden_may_be_judged_a_few_rows_at_a_time(monkeypatch):
     batch = est.model_.read(X)
     keys = torch.arange(60)
     whole = [errors_of_hidden(est.model_, batch), densities_of_hidden(est.model_, batch, keys)]
-    monkeypatch.setattr(starting, "_AT_A_TIME", 700)
-    assert len(starting._parts_of_hidden(est.model_, batch)) > 3
+    monkeypatch.setattr(judging, "_AT_A_TIME", 700)
+    assert len(judging._parts_of_hidden(est.model_, batch)) > 3
     parts = [errors_of_hidden(est.model_, batch), densities_of_hidden(est.model_, batch, keys)]
     for ours, theirs in zip(parts, whole, strict=True):
         torch.testing.assert_close(ours, theirs)
@@ -310,7 +309,7 @@ def test_errors_of_hidden_entries_are_those_of_conditional_means(start, kind):
 def test_densities_of_hidden_entries_are_those_of_conditional_gaussians(start, kind, monkeypatch):
     """Each entry of a hidden modality by itself, by the block formula and scipy."""
     X, est = start
-    monkeypatch.setattr(starting, "_N_DRAWS", 4000)
+    monkeypatch.setattr(judging, "_N_DRAWS", 4000)
     X = punch(X, kind)
     batch = est.model_.read(X)
     densities = densities_of_hidden(est.model_, batch, torch.arange(60))

@@ -13,15 +13,8 @@ from ..data.rows import Rows
 from ..model import MultimodalVAE
 from ..objectives import Objective
 from ..training import Plan, train
-from .starting import (
-    deal,
-    errors_of_hidden,
-    find_start_weight,
-    hold_out,
-    how_likely,
-    settle,
-    weights_of,
-)
+from .judging import errors_of_hidden, how_likely
+from .starting import deal, find_start_weight, hold_out, settle, weights_of
 
 # fewer steps are too few for a random start to show what it leads to
 _N_STEPS = 1200

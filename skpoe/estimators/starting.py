@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,14 +10,13 @@ import torch
 from torch import Tensor
 
 from .. import factor_analysis
-from ..data.batch import Batch
 from ..data.rows import Rows
 from ..factor_analysis import SHRINKAGES, FactorAnalysis, Table
 from ..likelihoods import Likelihood
-from ..metrics import importance_log_likelihood
 from ..model import MultimodalVAE
 from ..objectives import Objective
-from ..random import RowNoise, row_keys
+from ..random import RowNoise
+from .judging import densities_of_hidden, errors_of_hidden, how_likely
 
 # rows, and numbers, that a start is read off; more change little
 _MOST_ROWS, _MOST_NUMBERS = 5000, 2**26
@@ -33,8 +31,6 @@ _TRUSTS = (1.0, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015)
 _START_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 # an error so much above the smallest is as good; a gain of so many standard errors is no luck
 _AS_GOOD, _SURE = 1.005, 2.0
-# to judge how likely rows are: draws, and numbers of all draws of a modality at a time
-_N_DRAWS, _AT_A_TIME = 16, 2**20
 
 
 def is_linear(estimator: Any, likelihoods: list[Likelihood]) -> bool:
@@ -262,17 +258,6 @@ def find_start_weight(model: MultimodalVAE, begun: dict[str, Tensor], rows: Rows
     return next(weight for weight, error in allowed if error <= _AS_GOOD * least)
 
 
-@torch.no_grad()
-def how_likely(model: MultimodalVAE, batch: Batch, keys: Tensor) -> Tensor:
-    """Say how likely rows are, (N,) nats, from a few draws."""
-    noise = RowNoise(0, keys)
-    widest = max(likelihood.width for likelihood in model.likelihoods)
-    parts = torch.arange(len(batch)).split(max(1, _AT_A_TIME // (_N_DRAWS * widest)))
-    return torch.cat(
-        [importance_log_likelihood(model, batch[part], noise[part], _N_DRAWS) for part in parts]
-    )
-
-
 def _other_folds(
     model: MultimodalVAE, rows: Rows, seed: int, shrinkage: float
 ) -> list[tuple[FactorAnalysis, Tensor]]:
@@ -334,72 +319,3 @@ def mean_and_error(x: Tensor, weights: Tensor, keys: Tensor) -> tuple[Tensor, Te
     together = share.new_zeros(len(distinct)).index_add(0, which, share)[which]
     variance = (x - mean[..., None]).square() @ (share * together)
     return mean, (variance / (1 - share @ together)).sqrt()
-
-
-@torch.no_grad()
-def densities_of_hidden(model: MultimodalVAE, batch: Batch, keys: Tensor) -> Tensor:
-    """Give the log-density of hidden entries of each row, (N,), from a few draws.
-
-    Each entry is judged by itself. Modalities are hidden as in :func:`errors_of_hidden`, and
-    count alike.
-    """
-    noise = RowNoise(0, keys).fold("hidden")
-    parts = _parts_of_hidden(model, batch)
-    return torch.cat([_densities_of_hidden(model, batch[part], noise[part]) for part in parts])
-
-
-def _densities_of_hidden(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> Tensor:
-    read, hidden = _hide(batch)
-    z = model.posterior(*read).rsample(_N_DRAWS, noise, antithetic=True)
-    total = batch.values[0].new_zeros(len(batch))
-    for m, (truth, scored) in enumerate(hidden):
-        density = model.likelihoods[m].log_density(truth, model.decode(z[:, m], m)).logsumexp(0)
-        total += ((density - math.log(_N_DRAWS)) * scored).mean(-1)
-    return total
-
-
-@torch.no_grad()
-def errors_of_hidden(model: MultimodalVAE, batch: Batch) -> Tensor:
-    """Give the squared error of hidden entries of each row, (N,), in standardised units.
-
-    They are filled in at the posterior mean. Each modality is hidden in turn, and counts as much
-    as any other if rows show all; of a single one, a third of the entries is hidden.
-    """
-    parts = _parts_of_hidden(model, batch)
-    return torch.cat([_errors_of_hidden(model, batch[part]) for part in parts])
-
-
-def _errors_of_hidden(model: MultimodalVAE, batch: Batch) -> Tensor:
-    read, hidden = _hide(batch)
-    z = model.posterior(*read).centres()[0]
-    total = batch.values[0].new_zeros(len(batch))
-    for m, (truth, scored) in enumerate(hidden):
-        likelihood = model.likelihoods[m]
-        filled = likelihood.comparable(likelihood.standardised_mean(model.decode(z[m], m)))
-        total += ((filled - likelihood.comparable(truth)).square() * scored).mean(-1)
-    return total
-
-
-def _parts_of_hidden(model: MultimodalVAE, batch: Batch) -> Sequence[Tensor]:
-    """Rows whose posteriors, one for each modality that is hidden, and draws are held at once."""
-    widest = max(likelihood.width for likelihood in model.likelihoods)
-    drawn = _N_DRAWS * max(widest, model.n_modalities * model.latent_dim)
-    held = model.n_modalities * model.strategy.family.n_held(model.latent_dim)
-    return torch.arange(len(batch)).split(max(1, _AT_A_TIME // max(drawn, held)))
-
-
-def _hide(batch: Batch) -> tuple[tuple[Any, ...], list[tuple[Tensor, Tensor]]]:
-    """Give what posteriors may read, one a modality; for each, the truth and what to score."""
-    if len(batch.values) == 1:
-        x, mask = batch.values[0], batch.masks[0].expand_as(batch.values[0])
-        rows = RowNoise(0, row_keys(batch.values, batch.masks)).fold("hide")
-        left = mask & (rows.uniform(event=x.shape[1]) > 1 / 3)
-        return (Batch([x * left], [left]),), [(x, mask & ~left)]
-    others = batch.observed & ~torch.eye(
-        len(batch.values), dtype=torch.bool, device=batch.observed.device
-    ).unsqueeze(1)  # (M, N, M)
-    hidden = [
-        (x, (mask & any_other[:, None]).expand_as(x))
-        for x, mask, any_other in zip(batch.values, batch.masks, others.any(-1), strict=True)
-    ]
-    return (batch, others), hidden
