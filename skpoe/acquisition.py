@@ -115,15 +115,16 @@ def information_told(
     def posterior(shown: Tensor) -> SubsetPosterior:
         return model.posterior(batch, *model.subsets.within(shown, noise), noise=noise)
 
-    nothing, everything = posterior(torch.zeros_like(observed)), posterior(observed)
+    everything = posterior(observed)
     alone, beside = [], []
     for m in range(observed.shape[1]):
         own = torch.zeros_like(observed)
         own[:, m] = observed[:, m]
         stream = noise.fold(m)
-        alone.append(posterior(own).divergence_from(nothing, stream, n_draws))
-        rest = posterior(observed & ~own)
-        beside.append(everything.divergence_from(rest, stream, n_draws))
+        alone.append(posterior(own).divergence_from(None, stream, n_draws))
+        others = observed & ~own
+        told = everything.divergence_from(posterior(others), stream, n_draws)
+        beside.append(torch.where(others.any(-1), told, alone[-1]))  # beside nothing, it is alone
     return torch.stack(alone, -1) * observed, torch.stack(beside, -1) * observed
 
 

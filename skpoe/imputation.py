@@ -15,6 +15,8 @@ from ._compat import _clone_parametrized
 from .estimators import MIWAE
 from .pooling import Pooled, PooledEstimator, pool
 
+_ROUNDING = 1e-9  # of .9 / (1 - .9), and of sums of shares
+
 __all__ = ["ConformalIntervals", "MultimodalImputer", "Pooled", "PooledEstimator", "pool"]
 
 
@@ -148,8 +150,9 @@ class ConformalIntervals(BaseEstimator):
 
     Intervals of a fitted estimator are stretched about their middle by a factor for each modality,
     so that on calibration rows, whose missing entries are known, as many are covered as should
-    be. If calibration rows and new rows are alike, in their holes too, a new missing entry is
-    then covered with at least the nominal probability.
+    be. If calibration rows and new rows are alike, in their holes too, a missing entry of a new
+    row is then covered with at least the nominal probability. Entries of one row need not be
+    independent: each row counts as one, however many of its entries are missing.
 
     Parameters
     ----------
@@ -167,6 +170,9 @@ class ConformalIntervals(BaseEstimator):
     ----------
     Conformalized quantile regression (Romano, Patterson & Candes, 2019),
     https://arxiv.org/abs/1905.03222, equations 6 to 8; here scores are relative to the width.
+
+    Distribution-free inference with hierarchical data (Lee, Barber & Willett, 2023),
+    https://arxiv.org/abs/2306.06342: rows as groups of entries.
 
     Examples
     --------
@@ -217,17 +223,23 @@ class ConformalIntervals(BaseEstimator):
             half, middle = 0.5 * (b - a)[counted], 0.5 * (a + b)[counted]
             gap = np.abs(known[counted] - middle)
             scores = np.where(gap == 0, 0.0, gap / np.where(half > 0, half, np.nan))
-            scores = np.sort(np.nan_to_num(scores, nan=np.inf))
+            scores = np.nan_to_num(scores, nan=np.inf)
             if not len(scores):
                 continue
-            rank = _least_whole(self.coverage * (len(scores) + 1))
-            if rank > len(scores):
+            n_entries = counted.sum(1)
+            n_rows = np.count_nonzero(n_entries)
+            needed = _least_whole(self.coverage / (1 - self.coverage))
+            if n_rows < needed:
                 raise ValueError(
-                    f"Modality '{name}' has {len(scores)} calibration entries that are missing in "
-                    f"X and known in truth; coverage={self.coverage} needs at least "
-                    f"{_least_whole(self.coverage / (1 - self.coverage))}."
+                    f"Modality '{name}' has {n_rows} calibration rows with entries that are "
+                    f"missing in X and known in truth; coverage={self.coverage} needs at least "
+                    f"{needed}."
                 )
-            stretch[name] = float(scores[rank - 1])
+            # a row to come has as much weight as each of these, and may score anything
+            weight = 1 / ((n_rows + 1) * n_entries[np.nonzero(counted)[0]])
+            order = np.argsort(scores)
+            enough = weight[order].cumsum() >= self.coverage - _ROUNDING
+            stretch[name] = float(scores[order][np.argmax(enough)])
         if not stretch:
             raise ValueError("No entry is missing in X and known in truth: nothing to learn from.")
         self.stretch_ = stretch
@@ -257,7 +269,9 @@ class ConformalIntervals(BaseEstimator):
             read(high),
             strict=True,
         ):
-            half, middle = 0.5 * (b - a) * self.stretch_.get(name, 1.0), 0.5 * (a + b)
+            stretch, half, middle = self.stretch_.get(name, 1.0), 0.5 * (b - a), 0.5 * (a + b)
+            # without bound where no factor is enough, of intervals without width too
+            half = half * stretch if np.isfinite(stretch) else half + np.inf
             stretched = [torch.from_numpy(end) for end in (middle - half, middle + half)]
             for end, told in zip(ends, likelihood.interval(*stretched), strict=True):
                 end.append(told.numpy())
@@ -268,4 +282,4 @@ class ConformalIntervals(BaseEstimator):
 
 def _least_whole(number: float) -> int:
     """Round up, but for what rounding has added: .9 / (1 - .9) is 9."""
-    return math.ceil(round(number, 9))
+    return math.ceil(number - _ROUNDING)

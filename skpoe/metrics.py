@@ -45,7 +45,10 @@ def importance_log_weights(
     model: MultimodalVAE, batch: Batch, posterior: SubsetPosterior, z: Tensor
 ) -> Tensor:
     """Log p(x_O, z) / q(z | x_O) of each draw, q being the mixture: (K, S, N) nats."""
-    return model.log_likelihood(z, batch).sum(-1) + posterior.log_ratio(z)
+    log_weight = model.log_likelihood(z, batch).sum(-1) + posterior.log_ratio(z)
+    if posterior.private is not None:
+        log_weight = log_weight + posterior.private.auxiliary_log_ratio(z, batch.observed)
+    return log_weight
 
 
 def predictive_log_weights(
@@ -140,5 +143,8 @@ def conditional_log_likelihood(
     within = model.subsets.within(batch.observed & readable, noise)
     posterior, z = predictive_draws(model, batch, noise, n_draws, membership=within)
     log_prob = torch.stack([model.term(z, batch, m) for m in target]).sum(0)  # (K, S, N)
+    if not posterior.prior.is_natural:  # no posterior is this prior: where nothing is read, weigh
+        reads = (batch.observed & readable).any(-1)
+        log_prob = torch.where(reads, log_prob, log_prob + posterior.log_ratio(z))
     value = (log_prob.logsumexp(0) + posterior.log_weights).logsumexp(0) - math.log(len(z))
     return value * batch.observed[:, list(target)].any(-1)

@@ -69,6 +69,8 @@ class Stepper:
         self.seed, self.team = seed, team
         self.objective: Callable[..., Tensor] = compiled(objective) if is_compiled else objective
         device = data.weights.device
+        # a batch counts by its rows: divided by its own weights, heavy rows would lose theirs
+        self._mean_weight = data.total_weight() / len(data)
         # of an epoch: sum of the objective, largest norm, steps before the first that was spoilt
         self._total = torch.zeros((), dtype=torch.float64, device=device)
         self._steepest = torch.zeros((), dtype=data.weights.dtype, device=device)
@@ -161,8 +163,8 @@ class Stepper:
         batch, keys, weights = self.data.open(picked)
         noise = self._noise(picked, keys, number)
         weighted = (weights * self.objective(self.model, batch, noise, kl_weight)).sum()
-        alone = rows is None or self.team.size == 1
-        loss = -weighted / (weights.sum() if alone else self.data.total_weight(rows))
+        n_rows = len(weights) if rows is None or self.team.size == 1 else len(rows)
+        loss = -weighted / (n_rows * self._mean_weight)
         self.optimizer.zero_grad()
         loss.backward()
         value = loss.detach()

@@ -278,9 +278,11 @@ def test_small_tables_of_doubles_train_in_double_precision(cls):
         est = small(cls, **QUICK, max_iter=1, **parameters).fit(X)
         return next(est.model_.parameters()).dtype
 
-    assert trained_in(999, np.float64) is torch.float64
-    assert trained_in(1000, np.float64) is torch.float32
-    assert trained_in(999, np.float32) is torch.float32
+    n_features = sum(x.shape[1] for x in data(2))
+    n_rows = 20_000 // (n_features * getattr(small(cls, **QUICK), "n_samples", 1))
+    assert trained_in(n_rows - 1, np.float64) is torch.float64
+    assert trained_in(n_rows + 1, np.float64) is torch.float32
+    assert trained_in(n_rows - 1, np.float32) is torch.float32
     assert trained_in(60, np.float64, dtype="float32") is torch.float32
 
 

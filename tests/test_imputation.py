@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from small import KINDS, small
 
-from skpoe import MIWAE, MultimodalFactorAnalysis, PoEVAE
+from skpoe import MIWAE, MVAE, MultimodalFactorAnalysis, PoEVAE
 from skpoe.drawing import quantiles
 from skpoe.estimators import predicting
 from skpoe.imputation import ConformalIntervals, MultimodalImputer, pool
@@ -205,10 +205,43 @@ def test_conformal_intervals_cover_what_a_wrong_model_does_not(coverage):
     # from the first equation: the order statistic of the scores
     low, high = est.predict_interval([calibration[0], None], coverage)
     scores = np.abs(2 * calibration[1] - low[1] - high[1]) / (high[1] - low[1])
-    rank = int(np.ceil(coverage * 2001))
+    rank = int(np.ceil(coverage * 2 * 1001))  # 1,000 rows of two entries, and one to come
     np.testing.assert_allclose(
         list(intervals.stretch_.values()), np.sort(scores.ravel())[rank - 1]
     )
+
+
+def test_conformal_intervals_cover_entries_that_go_together():
+    """Each row is noisy or quiet as a whole: few rows are few, however many entries they have."""
+    rng = np.random.default_rng(0)
+
+    def draw(n):
+        z, scale = rng.normal(size=(n, 1)), rng.chisquare(1, size=(n, 1))
+        return [z + rng.normal(size=(n, 2)), z + 3 * scale * rng.choice([-1, 1], size=(n, 20))]
+
+    est = MultimodalFactorAnalysis(latent_dim=1).fit(draw(200))
+    shares = []
+    for _ in range(60):
+        rows, new = draw(5), draw(20)
+        # more than 4 / 6: it takes all five rows
+        intervals = ConformalIntervals(est, coverage=0.75).fit([rows[0], None], rows)
+        low, high = intervals.predict([new[0], None])
+        shares.append(((low[1] <= new[1]) & (new[1] <= high[1])).mean())
+    assert np.mean(shares) == pytest.approx(5 / 6, abs=3 * np.std(shares) / len(shares) ** 0.5)
+
+
+def test_conformal_intervals_without_bound_hold_everything():
+    """A model that is sure of a count that then varies: no factor on a width of zero is enough."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 2))
+    est = MVAE(likelihood=["gaussian", "poisson"], latent_dim=1, max_iter=1, random_state=0)
+    est.fit([x, np.zeros((60, 2))])
+    rows = [x, rng.poisson(0.5, size=(60, 2)).astype(float)]
+    intervals = ConformalIntervals(est, coverage=0.8).fit([x, None], rows)
+    low, high = intervals.predict([x, None])
+    assert intervals.stretch_ == {"modality_1": np.inf}
+    assert (low[1] <= rows[1]).all()
+    assert (rows[1] <= high[1]).all()
 
 
 def test_pooled_intervals_cover_a_mean_that_has_missing_values():
@@ -307,9 +340,7 @@ def test_errors_say_what_to_do(world):
     with pytest.raises(ValueError, match=r"coverage=0.9 needs at least 9\."):
         ConformalIntervals(one).fit([rna, None], [rna, protein])
     some = [x[:2] for x in world.x]
-    with pytest.raises(
-        ValueError, match=r"'modality_1' has \d+ calibration entries .* at least 999"
-    ):
+    with pytest.raises(ValueError, match=r"'modality_1' has \d+ calibration rows .* at least 999"):
         ConformalIntervals(est, coverage=0.999).fit([some[0], None, some[2]], some)
     with pytest.raises(ValueError, match="No entry is missing in X and known in truth"):
         ConformalIntervals(est).fit(some, some)

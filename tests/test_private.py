@@ -1,6 +1,7 @@
 """Latent variables that belong to one modality each."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,13 @@ from torch import nn
 from torch.distributions import Laplace as TorchLaplace
 from torch.distributions import Normal, kl_divergence
 
+from skpoe import ModularVAE
 from skpoe.data.batch import Batch
+from skpoe.metrics import (
+    importance_log_likelihood,
+    importance_log_weights,
+    predictive_draws,
+)
 from skpoe.model import MultimodalVAE
 from skpoe.objectives import ELBO, IWAE, SubsetELBO
 from skpoe.posteriors import DiagonalGaussian, Laplace, PrivatePosterior, SubsetPosterior
@@ -360,6 +367,74 @@ def test_dmvae_by_its_formula():
             terms.append(value)
         expected = np.mean(terms) if terms else 0.0
         assert abs(values[:, n].mean() - expected) < 5 * error[n] + 1e-9
+
+
+@kinds
+def test_scores_of_mmvae_plus_are_of_the_model_that_is_sampled_from(kind):
+    """Though what a subset does not reach is drawn from auxiliary priors, as in training."""
+    world = LinearGaussian(widths=(3, 2), latent_dim=2, n=5)
+    observed = np.array([[1, 1], [1, 0], [0, 1], [0, 0], [1, 1]]).astype(bool)
+    batch, model = world.batch(observed), mmvae_plus(kind, world)
+    torch_kind = pieces(kind)[3]
+    posterior, z = predictive_draws(model, batch, noise(5), K)
+    weight = importance_log_weights(model, batch, posterior, z).detach()
+    as_trained = (model.log_likelihood(z, batch).sum(-1) + posterior.log_ratio(z)).detach()
+    standard = torch_kind(torch.zeros(P), torch.ones(P))
+    for n, m in itertools.product(range(5), range(2)):
+        other = 1 - m  # which m does not reach, and which matters if the row shows it
+        scale = torch.softmax(model.private.auxiliary[other].scores.detach(), -1) * P
+        w = z[:, m, n, D + other * P : D + (other + 1) * P].detach()
+        ratio = (standard.log_prob(w) - torch_kind(torch.zeros(P), scale).log_prob(w)).sum(-1)
+        wanted = ratio if observed[n].all() else 0 * ratio
+        if observed[n, m]:
+            np.testing.assert_allclose((weight - as_trained)[:, m, n], wanted, atol=1e-6)
+    score = importance_log_likelihood(model, batch, noise(5), K).detach()
+    by_hand = (weight + posterior.log_weights).flatten(0, 1).logsumexp(0) - np.log(len(z))
+    np.testing.assert_allclose(score, np.where(observed.any(1), by_hand, 0.0))
+
+
+# how often an objective counts how well x_m is explained by a draw of w_m, with two modalities
+COUNTS = {
+    "elbo": 1,
+    "autoregressive_elbo": 1,
+    "aligned_elbo": 1,
+    "jmvae": 1,
+    "mmvm": 1,
+    "mvtcae": 1 - 5 / 12,
+    "vaevae": 2,
+    "crmvae": 1 / 3,
+    "mvae_elbo": 2 / 3,
+    "dmvae_elbo": 1,
+}
+STRATEGY = {"mmvm": "mixture_of_experts", "vaevae": "subset_encoders", "jmvae": "subset_encoders"}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_private_variables_cost_what_they_tell(name):
+    """Their KL has the weight of the fit that they serve, else they would be free to say all."""
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(20, 3)), rng.normal(size=(20, 3))]
+    strategy = STRATEGY.get(name, "product_without_prior")
+    est = ModularVAE(objective=name, variational_strategy=strategy, latent_dim=2, private_dim=P)
+    est.set_params(hidden_layer_sizes=(4,), max_iter=1, dtype="float64", random_state=0).fit(X)
+    model, objective, batch = est.model_, est._objective, est.model_.read(X)
+    seen, infer = model._seen, model.private.forward
+    # decoders are blind to private variables: all that these can do is cost
+    blind = torch.tensor([1.0] * 2 + [0.0] * P).double()
+    model._seen = lambda z, m: seen(z, m) * blind
+
+    def value_and_kl(shift):
+        def moved(batch, reach):
+            said = infer(batch, reach)
+            return replace(said, params={**said.params, "mean": said.params["mean"] + shift})
+
+        model.private.forward = moved
+        with torch.no_grad():
+            kl = model.private(model.encoded(batch), batch.observed[None]).kl()
+            return objective(model, batch, noise(20)), kl[0]
+
+    (near, little), (far, much) = value_and_kl(0.0), value_and_kl(3.0)
+    np.testing.assert_allclose((near - far) / (much - little), COUNTS[name], rtol=1e-6)
 
 
 def test_decoders_see_the_shared_part_and_their_own():

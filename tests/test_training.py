@@ -167,6 +167,31 @@ def test_gradients_are_clipped():
     np.testing.assert_allclose(given, 10.0, rtol=1e-3)
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, 40])
+def test_weights_keep_their_share_whatever_the_batches(batch_size):
+    """Where the loss is least does not depend on which rows stand in a batch together."""
+
+    class Distance(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.centre = torch.nn.Parameter(torch.zeros(()))
+
+        def forward(self, model, batch, noise, kl_weight):
+            return -(self.centre - (batch.values[0][:, 0] > middle).float()).square()
+
+    world, objective = LinearGaussian(), Distance()
+    batch = world.batch()
+    middle = batch.values[0][:, 0].median()
+    above = batch.values[0][:, 0] > middle
+    weights = torch.where(above, 9.0, 1.0).double()
+    rows = Rows(Rows.alike(batch).table, weights)
+    plan = Plan(max_iter=6 + 4 * batch_size, batch_size=batch_size, learning_rate_init=0.03)
+    train(world.model("diagonal_gaussian"), objective, rows, plan, ["a", "b", "c"])
+    wanted = (weights * above).sum() / weights.sum()
+    assert objective.centre.item() == pytest.approx(wanted.item(), abs=0.03)
+    assert wanted - above.double().mean() > 0.2
+
+
 def test_weight_decay_shrinks():
     plan = {"max_iter": 30, "batch_size": 40, "learning_rate": "constant"}
     sizes = [

@@ -220,12 +220,9 @@ class Rows:
             return self.table.keys if self.index is None else self.table.keys[self.index]
         return torch.cat([self[rows][1] for rows in self.deal(_HASHED)])
 
-    def total_weight(self, rows: Tensor | None = None) -> Tensor:
-        """Sum of the weights of some rows, or of all."""
-        where = self.index
-        if rows is not None:
-            where = rows if where is None else where[rows]
-        return (self.weights if where is None else self.weights[where]).sum()
+    def total_weight(self) -> Tensor:
+        """Sum of the weights of all rows."""
+        return (self.weights if self.index is None else self.weights[self.index]).sum()
 
     @property
     def blocks(self) -> Blocks | None:

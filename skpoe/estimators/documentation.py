@@ -114,10 +114,10 @@ _PARAMETERS = {
         the same bits as if it had not stopped. Data and parameters must be those that it was begun
         with. A fit that had come to its end is not trained further.""",
     "dtype": """{"auto", "float32", "float64", "bfloat16"}, {default}
-        Precision of training. "auto" is float32, but float64 below 1,000 rows of float64 data,
-        where it costs little. "bfloat16" is float32, but networks take their products in bfloat16:
-        for large networks on GPUs. Predictions are made in the precision of X, or in this if
-        higher.""",
+        Precision of training. "auto" is float32, but float64 for float64 data of fewer than 20,000
+        values (rows x features x draws), where it costs little. "bfloat16" is float32, but
+        networks take their products in bfloat16: for large networks on GPUs. Predictions are made
+        in the precision of X, or in this if higher.""",
     "compile": """bool, {default}
         Whether torch compiles what a step of training computes: it takes a minute or more, and
         needs a C++ compiler. On a CPU, products of experts of the default size gain nothing.""",

@@ -39,8 +39,9 @@ class AlignedELBO(Objective):
         x_{s'}]), v_m\big), \quad s' = s \text{ or } O \setminus s, \ m \notin s'
 
     in standardised units, up to a constant. The variance v_m is learned for this term alone, so
-    errors of prediction never become noise of the generative model; likelihoods without a noise of
-    their own judge the prediction themselves.
+    errors of prediction never become noise of the generative model, Gaussian or Student-t. Other
+    likelihoods judge the prediction themselves; what they learn, as a scale or a dispersion, is
+    then of both.
 
     Parameters
     ----------
@@ -110,7 +111,7 @@ class AlignedELBO(Objective):
         value = where_shown(value, batch)
         if not len(parts):
             return value
-        apart = (joint.kl_to(posterior[1:], z) * parts.any(-1)).sum(0)
+        apart = (joint.kl_to(posterior[1:], z, shared_only=True) * parts.any(-1)).sum(0)
         return value - self.alpha * (apart / 2 if self.parts == "split" else apart)
 
     def _fit_and_prediction(

@@ -44,6 +44,6 @@ class CRMVAEObjective(Objective):
         terms = self._fit(model, z, batch, all_and_each(n_modalities)) * membership
         fit = over_draws(terms.sum((1, 3)))
         joint, z = posterior[0], z[:, :1]
-        apart = (joint.kl_to(posterior[1:], z) * observed.mT).sum(0)
+        apart = (joint.kl_to(posterior[1:], z, shared_only=True) * observed.mT).sum(0)
         regular = self._cost(joint.kl(z)[0], kl_weight) + self.beta * kl_weight * apart
         return (0.5 * fit - regular) * observed.any(-1) / (observed.sum(-1) + 1)

@@ -20,12 +20,13 @@ class MMVMObjective(Objective):
 
     The KL is averaged over draws (public code takes the mean of the pairwise KLs, an upper bound).
     The prior is a component of h, as public code offers, so that the model can be sampled from.
-    The model's subsets must be the single modalities, and the empty one last.
+    The model's subsets must be the single modalities, and the empty one last. Private variables,
+    where there are any, are drawn to their prior.
 
     Parameters
     ----------
     beta, n_samples, free_bits, likelihood_weights
-        See :class:`Objective`.
+        See :class:`Objective`; free bits are those of the whole row.
 
     References
     ----------
@@ -43,5 +44,5 @@ class MMVMObjective(Objective):
         own = all_and_each(n_modalities, z.device)[1:, None]
         fit = self._fit(model, z, batch, all_and_each(n_modalities)[1:]) * own
         kl = over_draws(single.component_log_prob(z) - mixture.mixture_log_prob(z))
-        fit = over_draws(fit.sum(-1))
-        return ((fit - self._cost(kl, kl_weight)) * batch.observed.mT).sum(0)
+        kl = ((kl + single.private_kl()) * batch.observed.mT).sum(0)
+        return (over_draws(fit.sum(-1)) * batch.observed.mT).sum(0) - self._cost(kl, kl_weight)

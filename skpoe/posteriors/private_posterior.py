@@ -79,12 +79,33 @@ class PrivatePosterior:
 
     def log_ratio(self, z: Tensor) -> Tensor:
         """Log of prior over posterior density of the private parts that are reached: (K, S, N)."""
-        w = z[..., z.shape[-1] - self.size :].unflatten(-1, (-1, self.prior.latent_dim))
-        w = w.permute(0, 1, 3, 2, 4)  # (K, S, M, N, P)
+        w = self._parts(z)
         ratio = self.prior.log_prob(w) - self.family.log_prob(self.params, w)
         return (ratio * self.reach.mT).sum(2)
 
-    def kl(self) -> Tensor:
-        """KL from the prior, of the private parts that are reached: (S, N)."""
+    def auxiliary_log_ratio(self, z: Tensor, shown: Tensor) -> Tensor | float:
+        """Log of prior over auxiliary density of private parts that are not reached: (K, S, N).
+
+        Of modalities that are ``shown`` (N, M): those of others matter to nothing that a row has.
+        A model in which everything private has its prior has this in its importance weights.
+        """
+        if all(prior is self.prior for prior in self.auxiliary):
+            return 0.0
+        w = self._parts(z)
+        theirs = [prior.log_prob(w[:, :, m]) for m, prior in enumerate(self.auxiliary)]
+        ratio = self.prior.log_prob(w) - torch.stack(theirs, dim=2)
+        return (ratio * (shown & ~self.reach).mT).sum(2)
+
+    def _parts(self, z: Tensor) -> Tensor:
+        """Private parts of z (K, S, N, D + M * P): (K, S, M, N, P)."""
+        w = z[..., z.shape[-1] - self.size :].unflatten(-1, (-1, self.prior.latent_dim))
+        return w.permute(0, 1, 3, 2, 4)
+
+    def kl(self, beyond: PrivatePosterior | None = None) -> Tensor:
+        """KL from the prior, of the private parts that are reached: (S, N).
+
+        With ``beyond``, of those that this other posterior does not reach.
+        """
         kl = self.family.prior_kl(self.params, self.prior.natural())  # (M, N)
-        return (self.reach * kl.mT).sum(-1)
+        reach = self.reach if beyond is None else self.reach & ~beyond.reach
+        return (reach * kl.mT).sum(-1)

@@ -173,31 +173,52 @@ class SubsetPosterior:
             value = self.family.prior_kl(self.params, self.prior.natural())
         else:
             value = (self.component_log_prob(z) - self.prior.log_prob(self.shared(z))).mean(0)
-        return value if self.private is None else value + self.private.kl()
+        return value + self.private_kl()
 
-    def kl_to(self, other: SubsetPosterior, z: Tensor) -> Tensor:
-        """KL of each of the shared posteriors from those of another: (S, N) nats.
+    def private_kl(self, beyond: SubsetPosterior | None = None) -> Tensor | float:
+        """KL from the prior of the private variables that are reached: (S, N) nats, or 0.
 
-        Either may have S = 1. In closed form where there is one, else averaged over z.
+        With ``beyond``, of those that this other one does not reach.
+        """
+        if self.private is None:
+            return 0.0
+        return self.private.kl(None if beyond is None else beyond.private)
+
+    def kl_to(self, other: SubsetPosterior, z: Tensor, *, shared_only: bool = False) -> Tensor:
+        """KL of each of the posteriors from those of another: (S, N) nats.
+
+        Either may have S = 1. In closed form where there is one, else averaged over z. Private
+        variables that the other does not reach have their prior there; it may reach none that
+        this one does not. With ``shared_only`` they are not compared.
         """
         if self.family.has_kl:
-            return self.family.kl(self.params, other.params)
-        shared = self.shared(z)
-        return (self.component_log_prob(z) - self.family.log_prob(other.params, shared)).mean(0)
+            value = self.family.kl(self.params, other.params)
+        else:
+            theirs = self.family.log_prob(other.params, self.shared(z))
+            value = (self.component_log_prob(z) - theirs).mean(0)
+        return value if shared_only else value + self.private_kl(beyond=other)
 
-    def divergence_from(self, other: SubsetPosterior, noise: RowNoise, n_draws: int = 1) -> Tensor:
-        """KL of the mixture of shared posteriors from another mixture: (N,) nats.
+    def divergence_from(
+        self, other: SubsetPosterior | None, noise: RowNoise, n_draws: int = 1
+    ) -> Tensor:
+        """KL of the mixture of shared posteriors from another, or from the prior: (N,) nats.
 
         In closed form where there is one; else the log-ratio averaged over draws, which has that
         mean. With one draw, it is for averages over many rows.
         """
-        if len(self.log_weights) == len(other.log_weights) == 1 and self.family.has_kl:
-            return self.family.kl(self.params, other.params)[0]
+        if len(self.log_weights) == 1:
+            if other is None and self.has_kl:
+                return self.family.prior_kl(self.params, self.prior.natural())[0]
+            if other is not None and len(other.log_weights) == 1 and self.family.has_kl:
+                return self.family.kl(self.params, other.params)[0]
         drawn = self.thin(n_draws, noise.fold("one"))
         n_each = -(-n_draws // len(drawn.log_weights))
         z = drawn.rsample(n_each, noise.fold("divergence"))
-        ratio = self.mixture_log_prob(z) - other.mixture_log_prob(z)
-        return drawn.average(ratio.mean(0))
+        if other is None:
+            theirs = self.prior.log_prob(self.shared(z))
+        else:
+            theirs = other.mixture_log_prob(z)
+        return drawn.average((self.mixture_log_prob(z) - theirs).mean(0))
 
     def average(self, value: Tensor) -> Tensor:
         """Average over subsets by their weights: (..., S, N) -> (..., N)."""
