@@ -203,14 +203,15 @@ def scores_of(
     """Score what has been read: rows with holes, and (N, F_m) a modality of what is known."""
     layout, likelihoods = estimator._layout, estimator.model_.likelihoods
     guesses = estimator._means(source, range(len(likelihoods)))
-    means = estimator._chances(source)
+    # draws of all cells, for levels alone
+    means = estimator._chances(source) if hasattr(estimator, "predict_proba") else None
     hidden = [np.isnan(x) & ~np.isnan(y) for x, y in zip(source[:], known, strict=True)]
     spread = _spread(estimator, source, known, coverage, n_draws)
     rows = []
     for m, likelihood in enumerate(likelihoods):
         labels = layout.labels(m)
         kinds = likelihood.describe(labels)
-        tables = likelihood.probabilities(torch.from_numpy(means[m]))
+        tables = {} if means is None else likelihood.probabilities(torch.from_numpy(means[m]))
         for j in np.flatnonzero(hidden[m].any(axis=0)):
             here = hidden[m][:, j]
             y, guess = known[m][here, j], guesses[m][here, j]

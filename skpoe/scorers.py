@@ -177,7 +177,7 @@ class CrossModal(_FromGivenToTarget):
 
     def _score(self, est: BaseMultimodal, X: Any, y: Any) -> float:
         target, given, source = self._read(est, X)
-        hidden = source.hide([m for m in range(len(source.widths)) if m not in given])
+        hidden = source.show(given)
         scores = []
         for m, guess in zip(target, est._means(hidden, target), strict=True):
             for x, p in zip(source.one(m)[:][0].T, guess.T, strict=True):
@@ -248,7 +248,7 @@ class Coherence(_FromGivenToTarget):
         if len(target) > 1:
             raise ValueError(f"Coherence has one target; got {self.target!r}.")
         source = est._read(X)
-        hidden = source.hide([m for m in range(len(source.widths)) if m not in given])
+        hidden = source.show(given)
         made_up = est._means(hidden, target)[0]
         return float(np.mean(self.classifier.predict(made_up) == np.asarray(y)))
 

@@ -148,6 +148,38 @@ def all_and_each(n_modalities: int, device: torch.device | None = None) -> Tenso
     return torch.cat([torch.ones_like(each[:1]), each])
 
 
+def all_each_and_some(
+    observed: Tensor, noise: RowNoise, n_sampled: int, *, whole: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Give all that rows show, each modality of it alone, and random subsets of sizes between.
+
+    Parameters
+    ----------
+    observed : bool Tensor of shape (N, M)
+    noise : RowNoise
+    n_sampled : int
+        How many are drawn for each row, of more than one modality and fewer than all it shows;
+        none where there are not three modalities.
+    whole : bool, default=False
+        Whether it is known that all rows show all modalities.
+
+    Returns
+    -------
+    membership : bool Tensor of shape (S, N, M)
+    scored : bool Tensor of shape (S, M)
+        Which modalities each subset holds in any row; on the CPU.
+    """
+    n_modalities = observed.shape[1]
+    each = all_and_each(n_modalities, observed.device)[:, None]
+    membership = each.expand(-1, *observed.shape) if whole else each & observed
+    scored = all_and_each(n_modalities)
+    if not n_sampled or n_modalities < 3:
+        return membership, scored
+    uniform = noise.fold("subsets").uniform(n_sampled, event=n_modalities + 1)
+    sampled = sample_within(observed, uniform, lowest=2, below_all=1)
+    return torch.cat([membership, sampled]), torch.cat([scored, held_anywhere(sampled)])
+
+
 def held_anywhere(membership: Tensor) -> Tensor:
     """Say which modalities each subset holds in any row, (S, N, M) to bool (S, M) on the CPU.
 

@@ -286,7 +286,7 @@ def optimizer_of(model: MultimodalVAE, objective: Objective, weight_decay: float
     """
     started = {id(parameter) for parameter in model.started()}
     noise = {id(p) for likelihood in model.likelihoods for p in likelihood.parameters()}
-    predicts = getattr(objective, "prediction_weight", 0.0) > 0
+    predicts = objective.prediction_weight > 0
     fast: list[nn.Parameter] = []
     slow: list[nn.Parameter] = []
     noisy: list[nn.Parameter] = []

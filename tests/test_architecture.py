@@ -9,7 +9,7 @@ import skpoe
 
 PACKAGE = Path(skpoe.__file__).parent
 FLOORS = [
-    ["device", "distributions", "random", "subsets", "threads", "nn", "_compat"],
+    ["device", "distributions", "random", "shortcuts", "subsets", "threads", "nn", "_compat"],
     ["data", "likelihoods", "posteriors", "priors"],
     ["factor_analysis", "private"],
     ["strategies"],

@@ -71,7 +71,7 @@ def _fit(arguments: argparse.Namespace, console: Console) -> Result:
         "latent_dim": est.latent_dim_,
         "n_iter": est.n_iter_,
         "loss": losses[-1] if losses else None,
-        "auto": getattr(est, "auto_", {}),
+        "auto": est.auto_,
         "interrupted": interrupted,
     }
     told = ", ".join(f"{name}: {width}" for name, width in widths.items())

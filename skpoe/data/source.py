@@ -69,8 +69,13 @@ class Source:
         return Source(self.X[rows], self.widths, self.dtype, self.positions, self.hidden)
 
     def hide(self, modalities: Collection[int]) -> Source:
-        """Show nothing of some modalities, in any row."""
-        return Source(self.X, self.widths, self.dtype, self.positions, modalities)
+        """Show nothing of some modalities, in any row; what was hidden before stays so."""
+        hidden = {*self.hidden, *modalities}
+        return Source(self.X, self.widths, self.dtype, self.positions, hidden)
+
+    def show(self, modalities: Collection[int]) -> Source:
+        """Show nothing but some modalities."""
+        return self.hide([m for m in range(len(self.widths)) if m not in modalities])
 
     def observed(self) -> np.ndarray:
         """Whether a row shows any entry of a modality: bool (N, M)."""

@@ -119,10 +119,9 @@ class AcquisitionMixin:
         return pd.DataFrame(gains, index=index_of(X), columns=labels)
 
     def _features_of_target(self, target: Any) -> np.ndarray:
-        several = target if isinstance(target, list) else [target]
-        if not several:
+        if isinstance(target, list) and not target:
             raise ValueError("target is an empty list. Name what you want to know, or pass None.")
-        return np.any([find_features(self, which) for which in several], axis=0)
+        return find_features(self, target)
 
     def _candidates(
         self, candidates: Any, wanted: np.ndarray | None

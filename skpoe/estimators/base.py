@@ -28,6 +28,10 @@ class BaseVAE(SharedParameters, CallbackSupportMixin, BaseMultimodal):
     _auto_least_latent = 1
     # max_iter="auto" from there on, in steps: of few rows, and of more
     _auto_steps = (600, 1200)
+    # read in every fit; fields of those estimators that let users choose
+    free_bits = 0.0
+    shrinkage = "auto"
+    trust = "auto"
 
     @abstractmethod
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:

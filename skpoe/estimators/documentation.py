@@ -40,8 +40,8 @@ _PARAMETERS = {
         the DataFrame; or a list of widths. None makes one table one modality.""",
     "covariance": """{"auto", "diag", "full"}, {default}
         Covariance of the posterior. With "full", the precision of each expert is learned and the
-        same for all rows. "auto" is "full" in PoEVAE, which predicts better so, and "diag" in
-        estimators that follow a paper.""",
+        same for all rows. "auto" is "full" in PoEVAE, which predicts better so, and in MIWAE with
+        a start at factor analysis; "diag" in others.""",
     "beta": """float, {default}
         Weight of KL(q || prior).""",
     "kl_warmup": """int, {default}

@@ -88,6 +88,8 @@ class MultimodalFactorAnalysis(BaseMultimodal):
         At least .00276 times the variance of the feature.
     shrinkage_ : float
         The one that was used.
+    auto_ : dict
+        What was used for the parameters that may be "auto".
     loglike_ : list of float
         Mean log-likelihood before each step, nats per sample.
     n_iter_ : int
@@ -219,13 +221,12 @@ class MultimodalFactorAnalysis(BaseMultimodal):
         self.latent_dim_ = self._n_features_out = model.latent_dim
         for name in ("components", "mean", "noise_variance", "shrinkage", "loglike", "n_iter"):
             setattr(self, f"{name}_", found[name])
+        self.auto_ = {"latent_dim": model.latent_dim, "shrinkage": found["shrinkage"]}
         self._layout, self._seed = layout, seed
 
     def _log_likelihood(self, source, target, given):
         # exact, as both terms are
-        known = {*target, *given}, {*given}
-        every = range(len(source.widths))
-        both, one = (self._bounds(source.hide([m for m in every if m not in k])) for k in known)
+        both, one = (self._bounds(source.show(known)) for known in ([*target, *given], given))
         return (both - one) * source.observed()[:, target].any(axis=1)
 
     def get_covariance(self):

@@ -189,8 +189,8 @@ class Fitting:
         model, objective = self._assemble(pieces, source)
         if self.linear and len(pieces.latent_dims) > 1:
             rows = hold(source, weight, model)
-            shrinkage = getattr(self.estimator, "shrinkage", "auto")
-            chosen = choose_latent_dim(model, rows, split, seed, pieces.latent_dims, shrinkage)
+            dims, shrinkage = pieces.latent_dims, self.estimator.shrinkage
+            chosen = choose_latent_dim(model, rows, split, seed, dims, shrinkage)
             pieces = Pieces(*given, self.linear, chosen)
             model, objective = self._assemble(pieces, source)
         self.auto |= {
@@ -281,8 +281,8 @@ class Fitting:
             split,
             seed,
             start_weight=wanted,
-            shrinkage=getattr(estimator, "shrinkage", "auto"),
-            trust=getattr(estimator, "trust", "auto"),
+            shrinkage=estimator.shrinkage,
+            trust=estimator.trust,
         )
         self.auto |= {"shrinkage": start.shrinkage, "trust": start.trust}
         return start

@@ -41,18 +41,17 @@ def find_target_and_given(
 
 def show_only(estimator: Any, source: Source, given: Any) -> Source:
     """Hide all modalities but those that are given, by name or position; none when None."""
-    if given is None:
-        return source
-    known = find_modalities(estimator, given)
-    return source.hide([m for m in range(len(source.widths)) if m not in known])
+    return source if given is None else source.show(find_modalities(estimator, given))
 
 
 def find_features(estimator: Any, which: Any) -> np.ndarray:
     """Mark features of all modalities side by side: bool (n_features,).
 
     ``which`` is the name or position of a modality, or a tuple of that and a column of it: its
-    label where it came as a DataFrame, or its position.
+    label where it came as a DataFrame, or its position; or a list of these.
     """
+    if isinstance(which, list):
+        return np.any([find_features(estimator, one) for one in which], axis=0)
     layout: Layout = estimator._layout
     marked = np.zeros(sum(layout.widths), dtype=bool)
     name, *column = which if isinstance(which, tuple) and len(which) == 2 else (which,)

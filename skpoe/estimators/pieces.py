@@ -206,7 +206,7 @@ class Pieces:
     def objective(self, kind: type[Objective], **more: Any) -> Objective:
         """Make an objective with the parameters that the estimator has for all of them."""
         estimator = self._estimator
-        if getattr(estimator, "free_bits", 0.0):
+        if estimator.free_bits:
             if issubclass(kind, IWAE):
                 raise ValueError(
                     f"free_bits={estimator.free_bits} is about a KL, and importance-weighted "

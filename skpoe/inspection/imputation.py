@@ -304,8 +304,7 @@ def _features(estimator: BaseMultimodal, target: Any) -> np.ndarray:
     """Mark the features of the target, (F,)."""
     if target is None:
         return np.ones(sum(estimator._layout.widths), dtype=bool)
-    several = target if isinstance(target, list) else [target]
-    return np.any([find_features(estimator, which) for which in several], axis=0)
+    return find_features(estimator, target)
 
 
 def _hidden(source: Source, known: Source, wanted: np.ndarray) -> np.ndarray:

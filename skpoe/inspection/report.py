@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from ..data.source import Source
-from ..estimators import MultimodalFactorAnalysis
 from ..estimators.face import BaseMultimodal
 from ..estimators.fitting import still_falls
 from ..estimators.summary import core_of, likelihood_in_words
@@ -146,9 +145,7 @@ class Report:
     def _model(self) -> str:
         est = self.estimator
         doc = (inspect.getdoc(type(est)) or "").split("\n")[0]
-        auto = {"imputation": est._how_to_average(est.imputation), **getattr(est, "auto_", {})}
-        if isinstance(est, MultimodalFactorAnalysis):
-            auto |= {"latent_dim": est.latent_dim_, "shrinkage": est.shrinkage_}
+        auto = {"imputation": est._how_to_average(est.imputation), **est.auto_}
         signature = inspect.signature(type(est)).parameters
         rows, marked = [], []
         for name, value in est.get_params(deep=False).items():

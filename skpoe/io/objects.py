@@ -31,25 +31,11 @@ NAME_OF = {kind: name for name, kind in KNOWN.items()}
 # of users' own classes, instances of these kinds and of dataclasses may be in files
 PIECES = (likelihoods.Likelihood, objectives.Objective, posteriors.Family, priors.Prior)
 
-# arguments that no attribute of the same name holds
+# arguments whose names belong to something else once the object has seen data
 _ARGUMENTS: dict[tuple[type, str], Callable[[Any], Any]] = {
     (likelihoods.CensoredGaussian, "low"): lambda made: made.limits[0],
     (likelihoods.CensoredGaussian, "high"): lambda made: made.limits[1],
     (likelihoods.Mixed, "parts"): lambda made: list(zip(made.columns, made.parts, strict=True)),
-    (objectives.AlignedELBO, "n_modalities"): lambda made: (
-        0 if made.log_error is None else len(made.log_error)
-    ),
-    (posteriors.VonMisesFisher, "sphere_dim"): lambda made: made.dim - 1,
-    (posteriors.PowerSpherical, "sphere_dim"): lambda made: made.dim - 1,
-    (priors.Laplace, "learn_scale"): lambda made: made.scores.requires_grad,
-    (priors.GaussianMixture, "n_components"): lambda made: len(made.means),
-    (priors.VampPrior, "n_features"): lambda made: [each.shape[1] for each in made.inputs],
-    (priors.VampPrior, "n_components"): lambda made: len(made.inputs[0]),
-    (priors.UniformSphere, "n_spheres"): lambda made: made.eta.shape[0],
-    (priors.UniformSphere, "sphere_dim"): lambda made: made.eta.shape[1] - 1,
-    # where numbers start that are saved too
-    (priors.GaussianMixture, "seed"): lambda made: 0,
-    (priors.VampPrior, "seed"): lambda made: 0,
 }
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..random import RowNoise
+from ..shortcuts import WithShortcuts
 
 Chunks = Iterable[tuple[Tensor, Tensor, Tensor]]
 Labels = Sequence[Hashable] | None
@@ -19,7 +20,7 @@ _ROWS = 512  # at a time, so that float64 copies stay in the cache
 _BOUND = 15.0
 
 
-class Likelihood(nn.Module, ABC):
+class Likelihood(WithShortcuts, nn.Module, ABC):
     """p(x_m | z) of one modality, independent between features given z.
 
     A decoder emits ``raw``, shape (..., N, n_outputs(F)). Values inside the model are
@@ -73,11 +74,13 @@ class Likelihood(nn.Module, ABC):
 
         A member that needs more than which columns were ever seen extends this.
         """
-        seen: Tensor | None = None
-        for x, mask, _ in chunks:
-            here = mask.any(0).expand(x.shape[1])
-            seen = here.clone() if seen is None else seen | here
-        self.register_buffer("seen", seen)
+        self._see(chunks)
+
+    def _see(self, chunks: Chunks) -> Moments:
+        """Note which columns were ever seen, and give the moments of all: of two passes."""
+        moments = observed_moments(chunks)
+        self.register_buffer("seen", moments.seen)
+        return moments
 
     @property
     def n_values(self) -> list[int]:
@@ -210,14 +213,16 @@ class LinearMap(NamedTuple):
 class Moments(NamedTuple):
     """What the observed entries of each column show: float64, shape (F,).
 
-    A column without an observed entry has mean, low and high 0; one that does not vary has
-    deviation 1.
+    A column without an observed entry is not ``seen``, bool, and has mean, low and high 0; one
+    that does not vary has deviation 1. ``n_rows`` is the number of all rows.
     """
 
     mean: Tensor
     deviation: Tensor
     low: Tensor
     high: Tensor
+    seen: Tensor
+    n_rows: int
 
 
 def observed_moments(chunks: Chunks) -> Moments:
@@ -229,14 +234,16 @@ def observed_moments(chunks: Chunks) -> Moments:
                 rows = slice(start, start + _ROWS)
                 yield x[rows], mask[rows], mask[rows] * weight[rows, None].double()
 
-    count = total = torch.zeros(())
+    count, total, n_rows = torch.zeros(()), torch.zeros(()), 0
     low, high = torch.tensor(torch.inf), torch.tensor(-torch.inf)
     for x, mask, share in blocks():
         count, total = count + share.sum(0), total + (x.double() * share).sum(0)
+        n_rows += len(x)
         whole = bool(mask.all())  # nothing to hide: cheaper
         low = torch.minimum(low, (x if whole else x.where(mask, torch.inf)).amin(0))
         high = torch.maximum(high, (x if whole else x.where(mask, -torch.inf)).amax(0))
-    low, high = (torch.where(count > 0, end.double(), 0.0) for end in (low, high))
+    seen = (count > 0).expand_as(total).clone()
+    low, high = (torch.where(seen, end.double(), 0.0) for end in (low, high))
     count = torch.where(count > 0, count, 1.0)
     mean = total / count
     squares = torch.zeros(())
@@ -244,7 +251,7 @@ def observed_moments(chunks: Chunks) -> Moments:
         squares = squares + ((x.double() - mean).square() * share).sum(0)
     deviation = (squares / count).sqrt()
     still = deviation <= 1e-12 * mean.abs()  # constant, rounding aside
-    return Moments(mean, torch.where(still, 1.0, deviation), low, high)
+    return Moments(mean, torch.where(still, 1.0, deviation), low, high, seen, n_rows)
 
 
 class Mapped:

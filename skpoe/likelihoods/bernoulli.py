@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..random import RowNoise
-from .base import Chunks, Labels, Likelihood, LinearMap, observed_moments, refuse_outside
+from .base import Labels, LinearMap, refuse_outside
 from .threshold import LIKELY, normal, threshold_model
+from .unit_interval import UnitInterval
 
 
-class Bernoulli(Likelihood):
+class Bernoulli(UnitInterval):
     """x_d is 1 with probability sigmoid(raw_d), else 0.
 
     Encoders read x minus the observed mean of its column, so a missing entry (zero) is neutral.
@@ -33,8 +31,7 @@ class Bernoulli(Likelihood):
     can_start = True
     is_stateless = True
     has_levels = True
-    shift: Tensor
-    linear = False
+    shortcuts = {"is_stateless": ("log_density", "log_prob"), "log_prob": ("log_density",)}
 
     def check(
         self, x: np.ndarray, modality: str, first_row: int = 0, labels: Labels = None
@@ -49,31 +46,6 @@ class Bernoulli(Likelihood):
             needs="values 0 and 1",
             remedy="Binarise the modality",
         )
-
-    def start(self, chunks: Chunks) -> None:
-        super().start(chunks)
-        self.register_buffer("shift", observed_moments(chunks).mean)
-
-    def encode(self, x: Tensor) -> Tensor:
-        return self.comparable(x) if self.linear else x - self.shift.to(x.dtype)
-
-    @staticmethod
-    def encode_block(likelihoods: Sequence[Likelihood], block: Tensor) -> Tensor:
-        coins = cast("Sequence[Bernoulli]", likelihoods)
-        # one that was made of this class may encode in its own way
-        if any(coin.linear or type(coin).encode is not Bernoulli.encode for coin in coins):
-            return Likelihood.encode_block(likelihoods, block)
-        return block - torch.stack([coin.shift for coin in coins]).to(block.dtype)[:, None]
-
-    def comparable(self, x: Tensor) -> Tensor:
-        return (x - self.shift.to(x.dtype)) / self._deviation().to(x.dtype)
-
-    def _deviation(self) -> Tensor:
-        variance = self.shift * (1 - self.shift)
-        return variance.where(variance > 0, 1.0).sqrt()
-
-    def read_linearly(self) -> None:
-        self.linear = True
 
     def start_at(self, loadings: Tensor, mean: Tensor, noise: Tensor) -> LinearMap:
         """Start as if x were 1 where a hidden Gaussian number is above a threshold.

@@ -83,8 +83,7 @@ class Beta(Likelihood):
         )
 
     def start(self, chunks: Chunks) -> None:
-        super().start(chunks)
-        moments = observed_moments(chunks)
+        moments = self._see(chunks)
         mean = moments.mean.where(self.seen, 0.5)
         self.register_buffer("centre", torch.logit(mean))
         # constant columns have no variance: the highest concentration

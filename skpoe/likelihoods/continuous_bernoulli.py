@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from ..random import RowNoise
-from .base import Labels, Likelihood, refuse_outside
-from .bernoulli import Bernoulli
+from .base import Labels, refuse_outside
+from .unit_interval import UnitInterval
 
 _SMALL = 0.3  # below, series: closed forms lose digits
 
 
-class ContinuousBernoulli(Bernoulli):
+class ContinuousBernoulli(UnitInterval):
     r"""x_d in [0, 1] has density proportional to exp(raw_d x_d).
 
     With :math:`\lambda = \mathrm{sigmoid}(\mathrm{raw})` that is :math:`\lambda^x (1 -
@@ -44,8 +44,8 @@ class ContinuousBernoulli(Bernoulli):
     """
 
     name = "continuous_bernoulli"
-    can_start = False
-    has_levels = False
+    is_stateless = True
+    shortcuts = {"is_stateless": ("log_density", "log_prob")}
 
     def check(
         self, x: np.ndarray, modality: str, first_row: int = 0, labels: Labels = None
@@ -64,14 +64,8 @@ class ContinuousBernoulli(Bernoulli):
     def log_density(self, x: Tensor, raw: Tensor) -> Tensor:
         return raw * (x - 0.5) - _log_sinhc(0.5 * raw)
 
-    def log_prob(self, x: Tensor, mask: Tensor | None, raw: Tensor) -> Tensor:
-        return Likelihood.log_prob(self, x, mask, raw)
-
     def mean(self, raw: Tensor) -> Tensor:
         return 0.5 + 0.5 * _langevin(0.5 * self._quiet(raw))
-
-    def probabilities(self, mean: Tensor) -> dict[int, Tensor]:
-        return {}
 
     def sample(self, raw: Tensor, noise: RowNoise) -> Tensor:
         uniform = noise.uniform(event=raw.shape[-1], dtype=raw.dtype)

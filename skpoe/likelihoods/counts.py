@@ -39,6 +39,7 @@ class Counts(Likelihood):
     """
 
     title: str
+    shortcuts = {"log_prob": ("log_density",)}
     base: Tensor
     shift: Tensor
     spread: Tensor
@@ -64,14 +65,13 @@ class Counts(Likelihood):
         )
 
     def start(self, chunks: Chunks) -> None:
-        super().start(chunks)
+        moments = self._see(chunks)
         logs = observed_moments(Mapped(chunks, lambda x: x.double().log1p()))
         self.register_buffer("shift", logs.mean)
         self.register_buffer("spread", logs.deviation)
-        moments = observed_moments(chunks)
         base = moments.mean
         if bool((base == 0).any()):  # as if all rows together showed half a count
-            base = base.where(base > 0, 0.5 / sum(len(x) for x, _, _ in chunks))
+            base = base.where(base > 0, 0.5 / moments.n_rows)
         self.register_buffer("base", base)
         varies = moments.high > moments.low
         self._start_shape(moments.mean, moments.deviation.square() * varies)

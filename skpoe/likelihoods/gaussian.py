@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..random import RowNoise
-from .base import Chunks, Labels, Likelihood, LinearMap, observed_moments
+from .base import Chunks, Labels, Likelihood, LinearMap
 
 _LARGEST = 1e150
 _LEAST_START = 1.05  # times the floor: at the floor itself the gradient of rho vanishes
@@ -71,8 +71,7 @@ class Gaussian(Likelihood):
             )
 
     def start(self, chunks: Chunks) -> None:
-        super().start(chunks)
-        moments = observed_moments(chunks)
+        moments = self._see(chunks)
         self.register_buffer("shift", moments.mean)
         self.register_buffer("spread", moments.deviation)
         self.register_buffer("low", self._standardise(moments.low))

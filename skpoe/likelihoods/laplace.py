@@ -6,6 +6,7 @@ import math
 
 from torch import Tensor
 
+from ..distributions.laplace import laplace_sample
 from ..random import RowNoise
 from .gaussian import Gaussian
 
@@ -51,6 +52,5 @@ class Laplace(Gaussian):
         return constant - (x - raw).abs() / scale
 
     def sample(self, raw: Tensor, noise: RowNoise) -> Tensor:
-        centred = noise.uniform(event=raw.shape[-1], dtype=raw.dtype) - 0.5
-        error = -centred.sign() * (1.0 - 2.0 * centred.abs()).log()  # the inverse CDF
+        error = laplace_sample(noise.uniform(event=raw.shape[-1], dtype=raw.dtype))
         return self.mean(raw) + self.scale() * error

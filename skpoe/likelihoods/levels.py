@@ -68,10 +68,10 @@ class Levels(Likelihood):
         )
 
     def start(self, chunks: Chunks) -> None:
-        super().start(chunks)
+        moments = self._see(chunks)
         n_features = len(self.seen)
         if self.n_levels is None:
-            n_levels = (observed_moments(chunks).high.long() + 1).tolist()
+            n_levels = (moments.high.long() + 1).tolist()
         else:
             n_levels = np.maximum(1, np.broadcast_to(self.n_levels, n_features)).tolist()
         most = max(n_levels)
@@ -85,8 +85,7 @@ class Levels(Likelihood):
         self.register_buffer("level_of", at[real])
         self.register_buffer("_feature_of", real.nonzero()[:, 0])
         share = observed_moments(Spread(Mapped(chunks, self.standardise), self._feature_of)).mean
-        n_rows = sum(len(x) for x, _, _ in chunks)
-        share = share.where(share > 0, _UNSEEN / n_rows)
+        share = share.where(share > 0, _UNSEEN / moments.n_rows)
         total = torch.zeros_like(share[:n_features]).index_add(0, self._feature_of, share)
         self.register_buffer("share", share / total[self._feature_of])
         self._start_shape()

@@ -82,6 +82,7 @@ class AlignedELBO(Objective):
         self.alpha = alpha
         self.parts = parts
         self.prediction_weight = prediction_weight
+        self.n_modalities = n_modalities
         self.log_error = (
             nn.Parameter(torch.full((n_modalities,), _LOG_ERROR)) if prediction_weight else None
         )

@@ -31,6 +31,8 @@ class Objective(nn.Module, ABC):
     # whether the posteriors of several modalities together, or of parts, are asked for, beyond
     # the model's own subsets: a mixture of experts alone cannot give them
     combines = False
+    # weight of a term for predictions, which has errors of its own: noise may then move faster
+    prediction_weight = 0.0
     likelihood_weights: Tensor | None
 
     def __init__(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
+from ..subsets import all_and_each
 from .base import Objective, over_draws, where_shown
 
 
@@ -56,8 +56,8 @@ class MVTCAEObjective(Objective):
         self, model: MultimodalVAE, batch: Batch, noise: RowNoise, kl_weight: float = 1.0
     ) -> Tensor:
         observed = batch.observed
-        alone = torch.eye(observed.shape[1], dtype=torch.bool, device=observed.device)
-        posterior = model.posterior(batch, torch.cat([observed[None], alone[:, None] & observed]))
+        membership = all_and_each(observed.shape[1], observed.device)[:, None] & observed
+        posterior = model.posterior(batch, membership)
         joint, single = posterior[0], posterior[1:]
         z = joint.rsample(self.n_samples, noise.fold("latent"))
         fit = over_draws(self._fit(model, z, batch).sum(-1))[0]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
-from ..subsets import all_and_each, distinct, held_anywhere, sample_within
+from ..subsets import all_each_and_some, distinct
 from .base import Objective, over_draws
 
 
@@ -68,14 +67,9 @@ class SubsetELBO(Objective):
     ) -> Tensor:
         observed = batch.observed
         n_modalities = observed.shape[1]
-        scored = all_and_each(n_modalities)
-        each = all_and_each(n_modalities, observed.device)[:, None]
-        membership = each.expand(-1, *observed.shape) if batch.is_whole else each & observed
-        if self.n_subsets and n_modalities > 2:
-            uniform = noise.fold("subsets").uniform(self.n_subsets, event=n_modalities + 1)
-            sampled = sample_within(observed, uniform, lowest=2, below_all=1)
-            membership = torch.cat([membership, sampled])
-            scored = torch.cat([scored, held_anywhere(sampled)])
+        membership, scored = all_each_and_some(
+            observed, noise, self.n_subsets, whole=batch.is_whole
+        )
         all_observed = self.scores == "observed"
         explained = observed.expand_as(membership) if all_observed else membership
         posterior = model.posterior(batch, membership, reach=explained)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
-from ..subsets import all_and_each, held_anywhere, sample_within
+from ..subsets import all_each_and_some
 from .base import Objective, over_draws
 
 
@@ -46,14 +45,7 @@ class VAEVAEObjective(Objective):
         self, model: MultimodalVAE, batch: Batch, noise: RowNoise, kl_weight: float = 1.0
     ) -> Tensor:
         observed = batch.observed
-        n_modalities = observed.shape[1]
-        scored = all_and_each(n_modalities)
-        membership = all_and_each(n_modalities, observed.device)[:, None] & observed
-        if n_modalities > 2:
-            uniform = noise.fold("subsets").uniform(1, event=n_modalities + 1)
-            sampled = sample_within(observed, uniform, lowest=2, below_all=1)
-            membership = torch.cat([membership, sampled])
-            scored = torch.cat([scored, held_anywhere(sampled)])
+        membership, scored = all_each_and_some(observed, noise, 1)
         parts = membership[1:]
         posterior = model.posterior(batch, membership)
         z = posterior.rsample(self.n_samples, noise.fold("latent"))

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ..device import holds
 from ..random import RowNoise
+from ..shortcuts import WithShortcuts
 
 Params = dict[str, Tensor]
 # multiplications a row below which torch's batched matrix product takes a slow way
@@ -26,7 +27,7 @@ class LinearExpert(NamedTuple):
     shared: Tensor | None = None
 
 
-class Family(ABC):
+class Family(WithShortcuts, ABC):
     """A family of distributions q(z | params); no weights, no state.
 
     Experts and posteriors are mappings of leaves. The leaves of M *experts* lead with (N or 1, M),

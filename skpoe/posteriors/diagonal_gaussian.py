@@ -25,6 +25,12 @@ class DiagonalGaussian(Family):
 
     name = "diagonal_gaussian"
     has_linear_experts = True
+    shortcuts = {
+        "has_linear_experts": ("n_outputs", "experts"),
+        "read": ("experts", "product"),
+        "product_with_prior": ("product",),
+        "log_prob_of": ("rsample", "log_prob"),
+    }
 
     def n_outputs(self, latent_dim: int) -> int:
         return 2 * latent_dim
@@ -36,8 +42,6 @@ class DiagonalGaussian(Family):
     def read(
         self, raw: Tensor, shown: Tensor, prior: Params, shared: Any = None, masks: Any = None
     ) -> Params:
-        if type(self) is not DiagonalGaussian:  # it may read or multiply in a way of its own
-            return super().read(raw, shown, prior, shared, masks)
         mean, precision = _said(raw)
         if not holds(shown.all(), otherwise=False):
             mean = torch.where(shown[..., None], mean, prior["h"] / prior["precision"])
@@ -76,8 +80,6 @@ class DiagonalGaussian(Family):
         return torch.addcmul(params["mean"], params["precision"].rsqrt(), noise)
 
     def log_prob_of(self, params: Params, noise: Tensor) -> Tensor | None:
-        if type(self) is not DiagonalGaussian:  # it may draw or judge in a way of its own
-            return None
         square = noise.square().sum(-1) + noise.shape[-1] * math.log(2 * math.pi)
         return 0.5 * (params["precision"].log().sum(-1) - square)
 

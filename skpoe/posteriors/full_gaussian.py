@@ -66,6 +66,12 @@ class FullGaussian(Family):
 
     name = "full_gaussian"
     has_linear_experts = True
+    shortcuts = {
+        "has_linear_experts": ("n_outputs", "experts"),
+        "read": ("experts", "alone", "product"),
+        "log_prob_of": ("rsample", "log_prob"),
+        "prior_kl": ("at", "kl"),
+    }
     has_own_scale = False
 
     def n_outputs(self, latent_dim: int) -> int:
@@ -120,7 +126,7 @@ class FullGaussian(Family):
     def read(
         self, raw: Tensor, shown: Tensor, prior: Params, shared: Any = None, masks: Any = None
     ) -> Params:
-        if shared is None or masks is None or type(self) is not FullGaussian:
+        if shared is None or masks is None:
             return super().read(raw, shown, prior, shared, masks)
         # where nothing is shown no entry adds to the prior, and the encoder is not heard
         h = prior["h"] + raw * shown[..., None]
@@ -186,8 +192,6 @@ class FullGaussian(Family):
         return params["mean"] + _times(noise, params["root"].squeeze(0), params["pattern"])
 
     def log_prob_of(self, params: Params, noise: Tensor) -> Tensor | None:
-        if type(self) is not FullGaussian:  # it may draw or judge in a way of its own
-            return None
         square = noise.square().sum(-1) + noise.shape[-1] * math.log(2 * math.pi)
         return 0.5 * (self._log_determinant(params) - square)
 
@@ -216,8 +220,6 @@ class FullGaussian(Family):
         return 0.5 * (spread + square - gap.shape[-1])
 
     def prior_kl(self, params: Params, prior: Params) -> Tensor:
-        if type(self) is not FullGaussian:
-            return super().prior_kl(params, prior)
         weight = prior["precision"]
         gap = params["mean"] - prior["h"] / weight
         variances = params["root"].squeeze(0).square().sum(-2)  # (U, D)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..device import holds
+from ..distributions.laplace import laplace_sample
 from ..random import RowNoise
 from .base import Family, Params, added
 
@@ -67,8 +68,8 @@ class Laplace(Family):
         """Draw what the inverse of the distribution function makes of uniform numbers."""
         mean = params["mean"]
         event = mean.shape[-1]
-        u = source.uniform(n_draws, len(mean), event=event, dtype=torch.float64) - 0.5
-        return (-u.sign() * torch.log1p(-2 * u.abs())).to(mean.dtype)
+        uniform = source.uniform(n_draws, len(mean), event=event, dtype=torch.float64)
+        return laplace_sample(uniform).to(mean.dtype)
 
     def rsample(self, params: Params, noise: Tensor) -> Tensor:
         return params["mean"] + params["scale"] * noise

@@ -15,7 +15,7 @@ from ..distributions import gamma_sample, power_spherical_sample
 from ..distributions.pathwise import mode_and_concentration
 from ..random import RowNoise
 from .base import Params
-from .von_mises_fisher import VonMisesFisher
+from .spherical import Spherical
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class FallNoise:
     near: Callable[[int], tuple[Tensor, Tensor]]
 
 
-class PowerSpherical(VonMisesFisher):
+class PowerSpherical(Spherical):
     """Independent Power Spherical distributions on unit spheres, of one encoder.
 
-    Parameters are those of :class:`VonMisesFisher`, eta being the concentration times the mode. A
+    Its parameter is eta, the concentration times the mode, as in :class:`VonMisesFisher`; but a
     product of two such densities is none: the etas add up only where there is one expert and the
     uniform prior.
 
@@ -57,6 +57,9 @@ class PowerSpherical(VonMisesFisher):
     name = "power_spherical"
     has_products = False
     has_kl = False
+
+    def n_held(self, latent_dim: int) -> int:
+        return 4 * latent_dim  # of each coordinate: its direction, and what the fall is made of
 
     def product(self, experts: Params, membership: Tensor) -> Params:
         if holds(((membership > 0).sum(-1) > 1).any(), otherwise=False):

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..distributions import kl_to_uniform, mean_ratio, vmf_kl, vmf_log_prob, vmf_sample
 from ..random import RowNoise
-from .base import Family, Params, added
+from .base import Params
+from .spherical import Spherical
 
 _PROPOSALS = 4
 
@@ -33,16 +33,12 @@ class SphereNoise:
     uniforms: Callable[[int], Tensor]
 
 
-class VonMisesFisher(Family):
-    r"""Independent vMF distributions on ``n_spheres`` unit spheres, each in d dimensions.
+class VonMisesFisher(Spherical):
+    r"""Independent vMF distributions on unit spheres.
 
-    An encoder emits a direction and one number r a sphere; the natural parameter of its expert is
-    :math:`\eta = (1 + \mathrm{softplus}(r)) \, \mu`, the concentration times the mode. A product
-    of experts is a sum of etas, and eta = 0 is the uniform distribution.
-
-    Leaves of experts: ``eta`` (N, M, n_spheres, d). Leaves of posteriors: ``eta``
-    (S, N, n_spheres, d). z (K, S, N, D) has D = n_spheres * d: the spheres side by side. Densities
-    are relative to the area of the spheres.
+    Eta is the natural parameter, so a product of experts is a sum of etas. What encoders emit and
+    the leaves are those of every family on spheres: a direction and one number r a sphere, and
+    :math:`\eta = (1 + \mathrm{softplus}(r)) \, \mu` of (..., n_spheres, d), 0 where uniform.
 
     Parameters
     ----------
@@ -56,37 +52,10 @@ class VonMisesFisher(Family):
     """
 
     name = "von_mises_fisher"
-    prior_kind = "uniform"
-
-    def __init__(self, sphere_dim: int = 1) -> None:
-        self.dim = sphere_dim + 1
-
-    def n_outputs(self, latent_dim: int) -> int:
-        return latent_dim + latent_dim // self.dim
+    shortcuts = {"prior_kl": ("at", "kl")}
 
     def n_held(self, latent_dim: int) -> int:
         return _PROPOSALS * 3 * latent_dim
-
-    def experts(self, raw: Tensor, shared: Any = None, masks: Any = None) -> Params:
-        n_spheres = raw.shape[-1] // (self.dim + 1)
-        direction = raw[..., :-n_spheres].unflatten(-1, (n_spheres, self.dim))
-        concentration = 1.0 + F.softplus(raw[..., -n_spheres:])
-        return {"eta": F.normalize(direction, dim=-1) * concentration[..., None]}
-
-    def lift(self, natural: Params) -> Params:
-        return {"eta": natural["eta"][None, None]}
-
-    def at(self, natural: Params) -> Params:
-        return {"eta": natural["eta"][None, None]}
-
-    def product(self, experts: Params, membership: Tensor) -> Params:
-        eta = experts["eta"]
-        return {"eta": added(eta.flatten(2), membership).unflatten(2, eta.shape[2:])}
-
-    def product_with_prior(
-        self, experts: Params, powers: Tensor, prior: Params, held: Tensor | None = None
-    ) -> Params:
-        return self.product(experts, powers)  # the prior is uniform: its eta is 0
 
     def noise(self, source: RowNoise, n_draws: int, params: Params) -> Any:
         eta = params["eta"]
@@ -130,10 +99,3 @@ class VonMisesFisher(Family):
         eta = params["eta"]
         kappa = torch.linalg.vector_norm(eta, dim=-1, keepdim=True)
         return (mean_ratio(kappa, self.dim) * eta).flatten(-2)
-
-    def place(self, mean: Tensor) -> Tensor:
-        """Take each sphere's part of a mean to the sphere; zero, which has no direction, stays."""
-        return F.normalize(self._spheres(mean), dim=-1).flatten(-2)
-
-    def _spheres(self, z: Tensor) -> Tensor:
-        return z.unflatten(-1, (z.shape[-1] // self.dim, self.dim))

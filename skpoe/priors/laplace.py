@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..distributions.laplace import laplace_sample
 from ..random import RowNoise
 from .base import Natural, Prior
 from .gaussian import dealt_scale
@@ -33,6 +34,11 @@ class Laplace(Prior):
     def latent_dim(self) -> int:
         return len(self.scores)
 
+    @property
+    def learn_scale(self) -> bool:
+        """Whether the scales are learned."""
+        return self.scores.requires_grad
+
     def natural(self) -> Natural:
         return {"mean": torch.zeros_like(self.scores), "scale": dealt_scale(self.scores)}
 
@@ -41,6 +47,5 @@ class Laplace(Prior):
         return -(z.abs() / scale + scale.log() + math.log(2)).sum(-1)
 
     def sample(self, noise: RowNoise) -> Tensor:
-        u = noise.uniform(event=len(self.scores), dtype=torch.float64) - 0.5
-        unit = (-u.sign() * torch.log1p(-2 * u.abs())).to(self.scores.dtype)
-        return dealt_scale(self.scores) * unit
+        uniform = noise.uniform(event=len(self.scores), dtype=torch.float64)
+        return dealt_scale(self.scores) * laplace_sample(uniform).to(self.scores.dtype)

@@ -60,6 +60,7 @@ class GaussianMixture(_Mixture):
 
     def __init__(self, latent_dim: int, n_components: int = 10, seed: int = 0) -> None:
         super().__init__()
+        self.n_components, self.seed = n_components, seed
         generator = torch.Generator().manual_seed(seed)
         self.means = nn.Parameter(torch.randn(n_components, latent_dim, generator=generator))
         self.log_precisions = nn.Parameter(torch.zeros(n_components, latent_dim))
@@ -101,6 +102,7 @@ class VampPrior(_Mixture):
         self, latent_dim: int, n_features: Sequence[int], n_components: int = 10, seed: int = 0
     ) -> None:
         super().__init__()
+        self.n_features, self.n_components, self.seed = list(n_features), n_components, seed
         generator = torch.Generator().manual_seed(seed)
         self.inputs = nn.ParameterList(
             torch.randn(n_components, width, generator=generator) for width in n_features

@@ -26,6 +26,7 @@ class UniformSphere(Prior):
 
     def __init__(self, n_spheres: int, sphere_dim: int) -> None:
         super().__init__()
+        self.n_spheres, self.sphere_dim = n_spheres, sphere_dim
         self.register_buffer("eta", torch.zeros(n_spheres, sphere_dim + 1), persistent=False)
 
     @property
