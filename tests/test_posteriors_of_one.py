@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from skpoe.posteriors import FAMILIES
+from skpoe.likelihoods import LIKELIHOODS
+from skpoe.posteriors import FAMILIES, DiagonalGaussian
 from skpoe.posteriors.base import Family
 from skpoe.priors import Laplace, ScaledGaussian, UniformSphere
 from skpoe.random import RowNoise
@@ -133,3 +134,41 @@ def test_subsets_that_are_those_of_all_rows_may_be_expanded(name, n_rows):
         both.append([*asked[:2], *of_rows])
     for ours, theirs in zip(*both, strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+KINDS = [
+    kind
+    for kind in (*FAMILIES.values(), *LIKELIHOODS.values())
+    if any("shortcuts" in vars(above) for above in kind.__mro__)
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_class_that_changes_the_long_way_loses_the_short_one(kind):
+    ways = {}
+    for above in reversed(kind.__mro__):
+        ways |= vars(above).get("shortcuts", {})
+    for name, way in ways.items():
+        for step in way:
+            own = {step: getattr(kind, step), name: getattr(kind, name)}
+            changed = type("Changed", (kind,), {step: own[step]})
+            assert getattr(changed, name) is not own[name]
+            assert getattr(type("Further", (changed,), {}), name) is getattr(changed, name)
+            assert getattr(type("Both", (kind,), own), name) is own[name]
+        assert getattr(type("Same", (kind,), {}), name) is getattr(kind, name)
+
+
+def test_a_family_that_multiplies_in_its_own_way_does_so_with_a_prior_too():
+    class Cautious(DiagonalGaussian):
+        def product(self, experts, membership):
+            made = super().product(experts, membership)
+            return {**made, "precision": made["precision"] / 2}
+
+    raw, (shown, natural) = said("diagonal_gaussian", False)[1:]
+    experts = Cautious().experts(raw.detach()[0, :, None])
+    powers = shown[:1, :, None].double()
+    usual, own = (
+        family.product_with_prior(experts, powers, natural)
+        for family in (DiagonalGaussian(), Cautious())
+    )
+    torch.testing.assert_close(own["precision"], usual["precision"] / 2)
