@@ -27,7 +27,7 @@ def compiled(objective: Objective) -> Callable[..., Tensor]:
     return torch.compile(value, dynamic=True, options=_options())
 
 
-def _options() -> dict[str, bool]:
+def _options() -> dict[str, Any]:
     """Leave out an analysis of torch that fails on a GPU where the number of rows is open."""
     fails = "triton.coalesce_tiling_analysis"  # torch 2.11: an AssertionError
     return {fails: False} if fails in torch._inductor.list_options() else {}

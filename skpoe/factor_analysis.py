@@ -151,7 +151,10 @@ class FactorAnalysis:
     def split(self, widths: Sequence[int]) -> list[FactorAnalysis]:
         """Cut to modalities."""
         leaves = (leaf.split(list(widths)) for leaf in (self.mean, self.loadings, self.noise))
-        return [FactorAnalysis(*part, self.shrinkage) for part in zip(*leaves, strict=True)]
+        return [
+            FactorAnalysis(mean, loadings, noise, self.shrinkage)
+            for mean, loadings, noise in zip(*leaves, strict=True)
+        ]
 
 
 class _Inference:

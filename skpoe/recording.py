@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -48,7 +49,7 @@ class Recording:
         self.function, self.device = function, device
         self.refusal = ""
         self._kinds: dict[Hashable, _Kind] = {}
-        self._pool: tuple[int, int] | None = None
+        self._pool: Any = None
         self._stream: torch.cuda.Stream | None = None
 
     @property

@@ -290,9 +290,9 @@ class Fitting:
     def _dtype(self, source: Source) -> str:
         if self.estimator.dtype != "auto":
             return str(self.estimator.dtype)
-        n_draws = int(getattr(self.estimator, "n_samples", 1))
-        small = len(source) * sum(source.widths) * n_draws < _AUTO_DOUBLE
-        return "float64" if small and source.dtype == np.float64 else "float32"
+        n_decoded = len(source) * sum(source.widths) * int(self.estimator.n_samples)
+        is_small = source.dtype == np.float64 and n_decoded < _AUTO_DOUBLE
+        return "float64" if is_small else "float32"
 
     def _split(self, n_rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Deal out row numbers: those to learn from, and to validate on if that is wanted."""
