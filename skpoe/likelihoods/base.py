@@ -255,14 +255,23 @@ def observed_moments(chunks: Chunks) -> Moments:
 
 
 class Mapped:
-    """Chunks of rows whose values go through a function; iterable as often as they are."""
+    """Chunks of rows whose values go through a function; iterable as often as they are.
 
-    def __init__(self, chunks: Chunks, function: Callable[[Tensor], Tensor]) -> None:
-        self._chunks, self._function = chunks, function
+    ``columns`` says of which columns of x those are that it gives; the same ones when None.
+    """
+
+    def __init__(
+        self,
+        chunks: Chunks,
+        function: Callable[[Tensor], Tensor],
+        columns: Tensor | Sequence[int] | None = None,
+    ) -> None:
+        self._chunks, self._function, self._columns = chunks, function, columns
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         for x, mask, weight in self._chunks:
-            yield self._function(x), mask, weight
+            is_whole = self._columns is None or mask.shape[1] == 1  # a mask of rows, not entries
+            yield self._function(x), mask if is_whole else mask[:, self._columns], weight
 
 
 def bounded(x: Tensor) -> Tensor:

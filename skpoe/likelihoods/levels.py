@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -84,7 +84,7 @@ class Levels(Likelihood):
         self.register_buffer("_slots", slots)
         self.register_buffer("level_of", at[real])
         self.register_buffer("_feature_of", real.nonzero()[:, 0])
-        share = observed_moments(Spread(Mapped(chunks, self.standardise), self._feature_of)).mean
+        share = observed_moments(Mapped(chunks, self.standardise, self._feature_of)).mean
         share = share.where(share > 0, _UNSEEN / moments.n_rows)
         total = torch.zeros_like(share[:n_features]).index_add(0, self._feature_of, share)
         self.register_buffer("share", share / total[self._feature_of])
@@ -139,14 +139,3 @@ class Levels(Likelihood):
     def _by_feature(self, x: Tensor, no_level: float) -> Tensor:
         """Arrange (..., W) as (..., F, most levels)."""
         return F.pad(x, (0, 1), value=no_level)[..., self._slots]
-
-
-class Spread:
-    """Chunks of rows whose masks say the same for several columns; iterable as they are."""
-
-    def __init__(self, chunks: Chunks, feature_of: Tensor) -> None:
-        self._chunks, self._feature_of = chunks, feature_of
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for x, mask, weight in self._chunks:
-            yield x, mask if mask.shape[1] == 1 else mask[:, self._feature_of], weight

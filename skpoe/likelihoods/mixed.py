@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..random import RowNoise
-from .base import Chunks, Labels, Likelihood, LinearMap
+from .base import Chunks, Labels, Likelihood, LinearMap, Mapped
 
 
 class Mixed(Likelihood):
@@ -63,7 +64,7 @@ class Mixed(Likelihood):
         super().start(chunks)
         features = []
         for columns, part in zip(self.columns, self.parts, strict=True):
-            part.start(_Columns(chunks, columns))
+            part.start(Mapped(chunks, partial(_cut, columns=columns), columns))
             own = torch.tensor(columns, device=self.seen.device)
             features.append(own if part.feature_of is None else own[part.feature_of])
         self.register_buffer("_feature_of", torch.cat(features))
@@ -193,13 +194,5 @@ class Mixed(Likelihood):
         return torch.cat(list(parts), dim=-1)[..., np.argsort(order)]
 
 
-class _Columns:
-    """Some columns of chunks of rows; iterable as often as they are."""
-
-    def __init__(self, chunks: Chunks, columns: Sequence[int]) -> None:
-        self._chunks, self._columns = chunks, columns
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for x, mask, weight in self._chunks:
-            own = mask if mask.shape[1] == 1 else mask[:, self._columns]
-            yield x[:, self._columns], own, weight
+def _cut(x: Tensor, columns: Sequence[int]) -> Tensor:
+    return x[:, columns]
