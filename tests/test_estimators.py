@@ -14,8 +14,18 @@ from small import KINDS, VAES, small
 from torch import nn
 
 from skpoe import DMVAE, MIWAE, Modalities, PartialVAE, SphericalVAE
+from skpoe.estimators.shaping import FREE, shape_of
+from skpoe.estimators.state import recompose
 from skpoe.likelihoods import LIKELIHOODS
 
+# parameters that say what model and objective are, or where they start; the others are FREE
+SHAPING = set(
+    "activation alpha beta bound covariance decoder dtype embedding_dim encoder free_bits "
+    "gradient hidden_layer_sizes init joint joint_encoder latent_dim likelihood "
+    "likelihood_weights modalities n_drawn n_samples n_spheres n_subsets objective posterior "
+    "prediction_weight prior private_dim set_encoder shrinkage sphere_dim start_weight "
+    "subsets trust unstructured_encoder variational_posterior variational_strategy".split()
+)
 FAST = {"max_iter": 3, "n_importance_samples": 16, "latent_dim": 2, "random_state": 0}
 every_estimator = pytest.mark.parametrize("cls", VAES)
 
@@ -76,6 +86,22 @@ def test_every_composition_trains_and_predicts(cls, covariance, likelihood, dtyp
         np.testing.assert_array_equal(filled[~np.isnan(x)], x[~np.isnan(x)])
     assert [x.shape for x in est.sample(7)] == [(7, 3), (7, 2), (7, 4)]
     assert est.n_iter_ == len(est.loss_curve_) == len(est.history_) == 3
+
+
+@every_estimator
+def test_each_parameter_shapes_the_model_or_is_free(cls):
+    """A new one is to be sorted, here or there; what is read to put a model together shapes it."""
+    names = set(cls().get_params(deep=False))
+    assert names - FREE == names & SHAPING == set(shape_of(cls()))
+
+    class Watched(cls):
+        def __getattribute__(self, name):
+            read.add(name)
+            return super().__getattribute__(name)
+
+    read, est = set(), small(cls, **FAST).fit(data())
+    recompose(Watched(**est.get_params()), est._layout, est.model_.likelihoods, 0, est.auto_)
+    assert not read & FREE
 
 
 @every_estimator

@@ -1,5 +1,8 @@
 """Training as people expect it: weights, early stopping, going on, interrupts, callbacks."""
 
+import copy
+import pickle
+import re
 import warnings
 from itertools import chain
 
@@ -11,7 +14,9 @@ from sklearn.model_selection import GridSearchCV
 from small import KINDS, small
 from torch import nn
 
-from skpoe import MVAE, Modalities
+import skpoe
+from skpoe import MVAE, Modalities, ModularVAE
+from skpoe.priors import StandardGaussian
 
 QUICK = {
     "latent_dim": 2,
@@ -155,6 +160,45 @@ def test_partial_fit_takes_other_rows_and_refuses_other_modalities(cls):
         small(cls, **QUICK, early_stopping=True).partial_fit(data())
     for p, q in zip(weights_of(est), before, strict=True):
         np.testing.assert_array_equal(p, q)
+
+
+@every_kind
+@pytest.mark.parametrize("go_on", ["fit", "partial_fit"])
+def test_going_on_refuses_another_model_and_takes_other_training(cls, go_on, tmp_path):
+    X, make = data(), {"learning_rate": "constant", "max_iter": 1, "warm_start": True}
+    fitted = small(cls, **QUICK, **make).fit(X)
+    changed = {
+        "beta": 7.0,
+        "likelihood": "student_t",
+        "dtype": "float32",
+        "modalities": {"a": [0]},
+    }
+    for est in (
+        fitted,
+        pickle.loads(pickle.dumps(fitted)),
+        skpoe.load(fitted.save(tmp_path / "m")),
+    ):
+        for name, value in changed.items():
+            was = getattr(est, name)
+            words = rf"{name}={was!r}, and now {name}={re.escape(repr(value))}\. Fit anew with"
+            with pytest.raises(ValueError, match=words):
+                getattr(est.set_params(**{name: value}), go_on)(X)
+            est.set_params(**{name: was})
+        est.set_params(hidden_layer_sizes=np.array([8]), random_state=1, weight_decay=0.1)
+        assert getattr(est, go_on)(X).n_iter_ == 2
+        del est._made_with  # as an earlier version left it
+        assert getattr(est.set_params(beta=7.0), go_on)(X).n_iter_ == 3
+
+
+def test_the_same_again_is_no_change():
+    X, prior = data(), StandardGaussian(2)
+    given = {"likelihood_weights": np.array([1.0, 2.0]), "encoder": [None, nn.Linear]}
+    est = ModularVAE(prior=prior, **QUICK, **given, max_iter=1, warm_start=True).fit(X)
+    est.set_params(likelihood_weights=[1, 2], encoder=(None, nn.Linear), prior=prior).fit(X)
+    est.set_params(subsets="auto").fit(X)
+    for other in ({"likelihood_weights": None}, {"subsets": [[1, 1]]}, {"encoder": None}):
+        with pytest.raises(ValueError, match=f"and now {next(iter(other))}"):
+            copy.deepcopy(est).set_params(**other).fit(X)
 
 
 @every_kind

@@ -548,7 +548,14 @@ def test_estimators_of_users_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changed", [{"hidden_layer_sizes": (9,)}, {"activation": "tanh"}, {"beta": 3.0}, {"tol": "x"}]
+    "changed",
+    [
+        {"hidden_layer_sizes": (9,)},
+        {"activation": "tanh"},
+        {"beta": 3.0},
+        {"latent_dim": 9},
+        {"tol": "x"},
+    ],
 )
 def test_parameters_that_were_changed_since_fit(changed, tmp_path):
     est, _ = fitted(MVAE, "list of float64")

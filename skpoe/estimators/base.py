@@ -14,6 +14,7 @@ from .fitting import Fitting, all_or_nothing
 from .parameters import SharedParameters
 from .pieces import Pieces
 from .saving import FileFormatError, is_record, members
+from .shaping import shape_of
 from .state import State, recompose
 
 
@@ -98,5 +99,6 @@ class BaseVAE(SharedParameters, CallbackSupportMixin, BaseMultimodal):
         if moments:
             optimizer_of(model, objective).load(moments)  # which says what does not fit
         run = Run(kept["history"], kept["step"], moments or None, kept["interrupted"])
-        state = State(model, objective, layout, kept["seed"], kept["auto"], run)
+        about = layout, kept["seed"], kept["auto"], run, shape_of(self)
+        state = State(model, objective, *about)
         vars(self).update(state.fitted())

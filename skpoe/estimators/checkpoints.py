@@ -21,6 +21,7 @@ from ..io.layouts import encode_layout
 from ..io.values import copied
 from ..stopping import Best
 from .saving import UNSAVED, check_alike, check_packed, pack, refusing, unpack
+from .shaping import shape_of
 from .state import State
 
 # what may be another when a fit goes on: nothing that is learned depends on it
@@ -145,7 +146,9 @@ class Checkpoint:
         """Put a state together, and refuse what does not fit the estimator."""
         device = find_device(self.estimator.device)
         model, objective = est.model_.to(device), est._objective.to(device)
-        state = State(model, objective, est._layout, est._seed, est.auto_, est._run)
+        # the caller's own objects: those of the file are others
+        about = est._layout, est._seed, est.auto_, est._run, shape_of(self.estimator)
+        state = State(model, objective, *about)
         state.stage, state.start_weight = section["stage"], section["start_weight"]
         state.run.began, state.run.diverged = section["began"], section["diverged"]
         done = len(state.run.history), state.run.step

@@ -102,7 +102,8 @@ _PARAMETERS = {
     "tol": """float, {default}
         Smallest improvement of the score, nats per sample, that counts.""",
     "warm_start": """bool, {default}
-        Whether ``fit`` goes on from the fitted model, for ``max_iter`` more epochs.""",
+        Whether ``fit`` goes on from the fitted model, for ``max_iter`` more epochs. Parameters
+        that say what the model or its objective is must be those that it was made with.""",
     "checkpoint": """str, path-like or None, {default}
         File that ``fit`` writes the state of training to, or a folder where each fit has a file of
         its own, named by what it depends on. ``skpoe.load`` reads it as an estimator. A file there

@@ -31,6 +31,7 @@ from .init_choice import leads, some_of, try_out
 from .likelihood_choice import make_likelihoods
 from .pieces import Pieces
 from .reading import hold, n_distinct, read_rows
+from .shaping import check_shape, shape_of
 from .starting import LinearStart, choose_latent_dim, deal, is_linear, weights_of
 from .state import State, cast
 
@@ -71,6 +72,8 @@ class Fitting:
     def run(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Read, compose or go on, train, and leave fitted attributes on the estimator."""
         estimator = self.estimator
+        if self.goes_on:
+            check_shape(estimator)
         source, layout, likelihoods, weight = read_rows(
             estimator,
             X,
@@ -142,11 +145,12 @@ class Fitting:
     ) -> State:
         """Go on from a fitted model, or compose a new one and find where it starts."""
         estimator = self.estimator
+        made_with = shape_of(estimator)
         if self.goes_on:
             # a copy: if training fails, the estimator keeps the model that it has
             model, objective = copy.deepcopy((estimator.model_, estimator._objective))
             auto, run = dict(estimator.auto_), estimator._run.again()
-            return State(model, objective, layout, estimator._seed, auto, run)
+            return State(model, objective, layout, estimator._seed, auto, run, made_with)
         device = find_device(estimator.device)
         seed = Team().first(draw_seed(estimator.random_state), device)
         learned, watched = self._split(len(source), seed)
@@ -156,7 +160,7 @@ class Fitting:
         if self.linear and self._compares(len(learned), layout):
             self.linear = not self._random_leads(*given)
         model, objective = self._compose(*given)
-        state = State(model, objective, layout, seed, self.auto, Run())
+        state = State(model, objective, layout, seed, self.auto, Run(), made_with)
         if self.linear:
             start = self._start(model, objective, source, weight, split, seed)
             state.start_weight = start.start_weight

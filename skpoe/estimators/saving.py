@@ -21,6 +21,7 @@ from ..io.values import copied
 from ..likelihoods import Likelihood
 from ..model import MultimodalVAE
 from ..objectives import Objective
+from .shaping import changed_shape
 
 _DOCUMENT = {
     "library": str,
@@ -232,7 +233,7 @@ def check_packed(
             f"This {name} cannot be saved: with its parameters as they are now, {error}. If they "
             "were changed since fit, set them back, or fit again."
         ) from error
-    if structure(_models(again)) != structure(_models(est)):
+    if changed_shape(est) or structure(_models(again)) != structure(_models(est)):
         raise ValueError(
             f"This {name} cannot be saved: its parameters describe another model than the one "
             "that was fitted. Set those back that were changed since fit, or fit again."

@@ -32,6 +32,8 @@ class State:
         What the parameters that may be "auto" came to.
     run : Run
         Of the model in this stage.
+    made_with : dict
+        The parameters that model and objective follow from.
     stage : {"rehearsal", "training", "finished"}
         In a rehearsal the model is trained without some rows, to find on them how much of its
         start to keep; then it is trained with all, unless that is all of the start.
@@ -51,6 +53,7 @@ class State:
     seed: int
     auto: dict[str, Any]
     run: Run
+    made_with: dict[str, Any]
     stage: str = "training"
     start_weight: float | str = 0.0
     begun: dict[str, Tensor] | None = None
@@ -85,6 +88,7 @@ class State:
             "_objective": self.objective,
             "_seed": self.seed,
             "_run": self.run,
+            "_made_with": self.made_with,
         }
 
 
