@@ -10,7 +10,7 @@ from typing import Any
 
 from sklearn.base import _clone_parametrized, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils._set_output import _get_output_config
+from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
 from sklearn.utils.validation import _check_sample_weight
 
 try:  # scikit-learn 1.7
@@ -44,6 +44,7 @@ except ImportError:
 
 
 __all__ = [
+    "ADAPTERS_MANAGER",
     "CallbackSupportMixin",
     "Interval",
     "StrOptions",

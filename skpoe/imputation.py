@@ -6,12 +6,14 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.impute import MissingIndicator
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from ._compat import _clone_parametrized
+from ._compat import ADAPTERS_MANAGER, _clone_parametrized, _get_output_config
+from .data.layout import Layout
 from .estimators import MIWAE
 from .pooling import Pooled, PooledEstimator, pool
 
@@ -20,7 +22,7 @@ _ROUNDING = 1e-9  # of .9 / (1 - .9), and of sums of shares
 __all__ = ["ConformalIntervals", "MultimodalImputer", "Pooled", "PooledEstimator", "pool"]
 
 
-class MultimodalImputer(TransformerMixin, BaseEstimator):
+class MultimodalImputer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     """Fill in missing entries inside a Pipeline, as ``SimpleImputer`` does.
 
     Parameters
@@ -92,7 +94,7 @@ class MultimodalImputer(TransformerMixin, BaseEstimator):
                     "add_indicator=True is for one table; X has several. Set modalities= of the "
                     "estimator, or add_indicator=False."
                 )
-            indicator = MissingIndicator(error_on_new=False).fit(X)
+            indicator = MissingIndicator(error_on_new=False).fit(_holes(X))
         self.estimator_, self.indicator_ = estimator, indicator
         self.n_features_in_ = estimator.n_features_in_
         vars(self).pop("feature_names_in_", None)
@@ -110,20 +112,47 @@ class MultimodalImputer(TransformerMixin, BaseEstimator):
         Returns
         -------
         X_filled : ndarray, or the type of X where it is several tables
-            Without NaN.
+            Without NaN. Of floats, unless some column holds words. After ``set_output``, one table
+            is a DataFrame; of a DataFrame, its columns keep their dtypes.
         """
         check_is_fitted(self)
         filled = (
             self.estimator_.impute(X, 1)[0] if self.sample else self.estimator_.predict_missing(X)
         )
-        if not self.estimator_._layout.is_table:
+        layout = self.estimator_._layout
+        if not layout.is_table:
             return filled
-        filled = filled.toarray() if hasattr(filled, "toarray") else np.asarray(filled)
-        if self.indicator_ is None:
+        container = _get_output_config("transform", self)["dense"]
+        keeps = container == "pandas" and isinstance(filled, pd.DataFrame)
+        if not keeps:
+            filled = _array(filled, layout)
+        if self.indicator_ is not None:
+            missing = _dense(self.indicator_.transform(_holes(X)))
+            if keeps:
+                missing = pd.DataFrame(missing.astype(float), index=filled.index)
+                filled = pd.concat([filled, missing], axis=1)
+            else:
+                filled = np.hstack([filled, missing.astype(filled.dtype)])
+        if container == "default":
             return filled
-        missing = self.indicator_.transform(X)
-        missing = missing.toarray() if hasattr(missing, "toarray") else missing
-        return np.hstack([filled, missing.astype(filled.dtype)])
+        names, adapter = self.get_feature_names_out, ADAPTERS_MANAGER.adapters[container]
+        return adapter.create_container(filled, X, columns=names)
+
+    def set_output(self, *, transform: str | None = None) -> MultimodalImputer:
+        """Choose what one table is given as; several are always given as they came.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            None changes nothing.
+
+        Returns
+        -------
+        self : object
+        """
+        if transform is not None:
+            self._sklearn_output_config = {"transform": transform}
+        return self
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of the result, those of the indicator last."""
@@ -143,6 +172,27 @@ class MultimodalImputer(TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.sparse = True
         return tags
+
+
+def _dense(table: Any) -> np.ndarray:
+    return table.toarray() if hasattr(table, "toarray") else np.asarray(table)
+
+
+def _array(filled: Any, layout: Layout) -> np.ndarray:
+    """Give a filled table as an array, of numbers if no column holds words."""
+    codings = layout.codings[0] if layout.codings else None
+    is_worded = any(coding.kind == "levels" for coding in codings or ())
+    array = _dense(filled)
+    if array.dtype != object or is_worded:
+        return array
+    return filled.to_numpy(dtype=float, na_value=np.nan)
+
+
+def _holes(X: Any) -> Any:
+    """Give what an indicator can read: it knows no dtype of pandas that is not of numpy."""
+    if not isinstance(X, pd.DataFrame):
+        return X
+    return pd.DataFrame(np.where(X.isna(), np.nan, 0.0), index=X.index, columns=X.columns)
 
 
 class ConformalIntervals(BaseEstimator):

@@ -10,6 +10,7 @@ import torch
 from joint_gaussian import conditional, covariance_of, gaussian_of, punch
 from linear_gaussian import LinearGaussian
 from scipy import stats
+from sklearn import config_context
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
@@ -18,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from small import KINDS, small
 
-from skpoe import MIWAE, MVAE, MultimodalFactorAnalysis, PoEVAE
+from skpoe import MIWAE, MVAE, Modalities, MultimodalFactorAnalysis, PoEVAE
 from skpoe.drawing import quantiles
 from skpoe.estimators import predicting
 from skpoe.imputation import ConformalIntervals, MultimodalImputer, pool
@@ -325,6 +326,59 @@ def test_the_imputer_takes_several_tables(world):
         assert not np.isnan(x).any()
     with pytest.raises(ValueError, match="add_indicator=True is for one table; X has several"):
         imputer.set_params(add_indicator=True).fit(holed)
+
+
+def nullable():
+    """A frame of numbers, integers and truth values of pandas, each with holes."""
+    z = np.random.default_rng(0).normal(size=40)
+    X = pd.DataFrame({"x": z, "n": np.rint(z).astype(int), "b": z > 0})
+    X = X.astype({"x": "Float64", "n": "Int64", "b": "boolean"})
+    for j in range(3):
+        X.iloc[j::7, j] = pd.NA
+    return X
+
+
+def test_the_imputer_gives_numbers_for_numbers():
+    X = nullable()
+    imputer = MultimodalImputer(MIWAE(**BRIEF, random_state=0))
+    filled = imputer.fit_transform(X)
+    assert filled.dtype == np.float64
+    assert np.isfinite(filled).all()
+    framed = imputer.set_output(transform="pandas").transform(X)
+    assert list(framed.dtypes) == list(X.dtypes)
+    np.testing.assert_array_equal(framed.to_numpy(dtype=float), filled)
+    words = MultimodalImputer(MIWAE(**BRIEF)).fit_transform(X.assign(w=["u", "v"] * 20))
+    assert words.dtype == object
+
+
+def test_the_imputer_indicates_in_any_frame():
+    X = nullable().assign(w=pd.Categorical(["u", None] * 20), v=["u", "v"] * 20)
+    imputer = MultimodalImputer(MIWAE(**BRIEF, random_state=0), add_indicator=True)
+    imputer.fit(X).set_output(transform="pandas")
+    holed = X.iloc[5:].copy()
+    filled = imputer.transform(holed)
+    assert list(filled) == [*X, *(f"missingindicator_{name}" for name in "xnbw")]
+    assert list(filled.dtypes[:5]) == list(X.dtypes)
+    pd.testing.assert_index_equal(filled.index, holed.index)
+    np.testing.assert_array_equal(filled.iloc[:, 5:], holed.isna().iloc[:, :4])
+    plain = imputer.set_output(transform="default").transform(holed)
+    np.testing.assert_array_equal(plain[:, 5:].astype(bool), holed.isna().iloc[:, :4])
+
+
+@pytest.mark.parametrize("kind", [list, tuple, dict, Modalities])
+def test_the_imputer_gives_several_tables_as_they_came(world, kind):
+    named = {"a": pd.DataFrame(world.x[0]), "b": pd.DataFrame(world.x[1])}
+    named["b"].iloc[::3] = np.nan
+    X = kind(named if kind in (dict, Modalities) else named.values())
+    imputer = MultimodalImputer(MultimodalFactorAnalysis(latent_dim=2))
+    with config_context(transform_output="pandas"):
+        results = [imputer.fit_transform(X)]
+    results.append(imputer.set_output(transform="pandas").transform(X))
+    for filled in results:
+        assert type(filled) is kind
+        assert isinstance(filled["b" if kind in (dict, Modalities) else 1], pd.DataFrame)
+    pipe = make_pipeline(imputer, MVAE(**BRIEF)).set_output(transform="pandas")
+    assert next(iter(pipe.fit_transform(X))) == "mvae0"
 
 
 def test_errors_say_what_to_do(world):
