@@ -16,7 +16,7 @@ from skpoe.estimators.pieces import Pieces
 from skpoe.likelihoods import Gaussian
 from skpoe.objectives import ELBO
 from skpoe.posteriors import Laplace
-from skpoe.priors import GaussianMixture
+from skpoe.priors import GaussianMixture, StandardGaussian
 from skpoe.random import RowNoise, row_keys
 from skpoe.strategies import JointEncoder
 from skpoe.subsets import Subsets
@@ -316,6 +316,11 @@ MISTAKES = {
         {"objective": "jvi", "n_samples": 1},
         "Jackknife variational inference of order 1 needs n_samples > 1; got n_samples=1.",
     ),
+    "another_size_of_prior": (
+        {"prior": StandardGaussian(5), "latent_dim": 2},
+        "The prior, StandardGaussian, has 5 latent variables, but latent_dim=2. Leave "
+        "latent_dim='auto', or give a prior of 2.",
+    ),
     "unknown_subsets": (
         {"subsets": "pairs"},
         "subsets must be one of ['auto', 'full', 'singletons', 'powerset'], a number, a 0/1 "
@@ -353,6 +358,8 @@ def test_slots_take_objects():
         subsets=Subsets.full(3),
         **{**FAST, **SMALL},
     ).fit(data())
+    free = ModularVAE(prior=StandardGaussian(5), **{**FAST, **SMALL, "latent_dim": "auto"})
+    assert free.fit(data()).latent_dim_ == 5
     assert torch.equal(prior.means, before), "the caller's prior was trained"
     assert est._objective.beta == 0.5
     laplace = ModularVAE(

@@ -164,6 +164,14 @@ def find_prior(est: Any, pieces: Pieces) -> Prior:
     """Read ``prior``; the caller's object is copied, for it is trained."""
     choice = est.prior
     if isinstance(choice, Prior):
+        # spheres take other parameters than latent_dim
+        free = isinstance(est.latent_dim, str) or choice.kind == "uniform"
+        if not free and choice.latent_dim != pieces.latent_dim:
+            raise ValueError(
+                f"The prior, {type(choice).__name__}, has {choice.latent_dim} latent variables, "
+                f"but latent_dim={est.latent_dim!r}. Leave latent_dim='auto', or give a prior of "
+                f"{pieces.latent_dim}."
+            )
         return copy.deepcopy(choice)
     return choose("prior", choice, PRIORS)(est, pieces)
 

@@ -50,7 +50,8 @@ class ModularVAE(BaseVAE):
         "power_spherical_product", or an instance.
     prior : str or Prior, default="standard_gaussian"
         "standard_gaussian", "scaled_gaussian", "laplace", "uniform_hyperspherical",
-        "gaussian_mixture" (ten components), "vamp" (ten pseudo-inputs), or an instance.
+        "gaussian_mixture" (ten components), "vamp" (ten pseudo-inputs), or an instance, whose
+        ``latent_dim`` is that of the model.
     objective : str or Objective, default="elbo"
         "elbo", "stl_elbo", "mmvae_elbo", "iwae", "loose_iwae", "dreg_iwae", "jvi", "mvae_elbo",
         "dmvae_elbo", "aligned_elbo", "jmvae", "autoregressive_elbo", "vaevae", "mvtcae",
