@@ -158,6 +158,11 @@ def test_with_it_the_objective_is_no_bound():
     assert AlignedELBO(n_modalities=2).log_error is None
 
 
+def test_it_asks_for_the_number_of_modalities():
+    with pytest.raises(ValueError, match="prediction_weight=1.0 .* n_modalities must be a pos"):
+        AlignedELBO(prediction_weight=1.0)
+
+
 def test_one_modality_has_nothing_to_be_predicted_from():
     world = LinearGaussian(widths=(4,))
     model, batch = world.model(), world.batch()

@@ -79,6 +79,11 @@ class AlignedELBO(Objective):
         super().__init__(
             beta, n_samples, free_bits=free_bits, likelihood_weights=likelihood_weights
         )
+        if prediction_weight and n_modalities < 1:
+            raise ValueError(
+                f"prediction_weight={prediction_weight} learns an error of each modality: say how "
+                f"many there are. n_modalities must be a positive integer; got {n_modalities!r}."
+            )
         self.alpha = alpha
         self.parts = parts
         self.prediction_weight = prediction_weight
