@@ -173,6 +173,13 @@ def test_every_kind_of_estimator_has_a_report(cls, tmp_path):
     Page(est.report(X, tmp_path / "x.html", max_rows=10).read_text())
 
 
+def test_a_model_that_was_not_trained_has_a_report(tmp_path):
+    X = table()
+    est = small(PoEVAE, **{**FAST, "max_iter": 0}).fit(X)
+    page = Page(est.report(X, tmp_path / "x.html", max_rows=10).read_text())
+    assert "No epoch was trained: the model is as it started." in page.text
+
+
 def test_columns_of_every_kind_have_a_report(tmp_path):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(60, 2)), columns=["age", EVIL])

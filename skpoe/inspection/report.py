@@ -204,6 +204,8 @@ class Report:
         display = LossCurveDisplay.of(est)
         text = [f"{est.n_iter_} steps."]
         if hasattr(est, "history_"):
+            if not est.loss_curve_:  # max_iter=0, or an early interrupt
+                return paragraph("No epoch was trained: the model is as it started.")
             text = [
                 f"{est.n_iter_} epochs; the last loss is {est.loss_curve_[-1]:.4g} nats a row."
             ]
