@@ -32,7 +32,7 @@ from .likelihood_choice import make_likelihoods
 from .pieces import Pieces
 from .reading import hold, n_distinct, read_rows
 from .shaping import check_shape, shape_of
-from .starting import LinearStart, choose_latent_dim, deal, is_linear, weights_of
+from .starting import LinearStart, choose_latent_dim, deal_to_validate, is_linear, weights_of
 from .state import State, cast
 
 # below so many rows, those held out for validation are worth more in training
@@ -307,7 +307,7 @@ class Fitting:
         self.auto["early_stopping"] = bool(wanted)
         if not wanted:
             return torch.arange(n_rows), None
-        return deal(n_rows, estimator.validation_fraction, derive_seed(seed, 0))
+        return deal_to_validate(n_rows, estimator.validation_fraction, derive_seed(seed, 0))
 
     def _plan(self, seed: int, n_rows: int, started: bool) -> Plan:
         estimator = self.estimator

@@ -327,15 +327,16 @@ class Pieces:
             try:
                 with torch.no_grad():
                     zeros = torch.zeros(2, n_in, dtype=_dtype_of(network))
-                    shape = tuple(network.eval()(zeros).shape)
+                    made = network.eval()(zeros)
             except RuntimeError as error:
                 raise ValueError(
                     f"The {what} must map (N, {n_in}) to (N, {n_out}); for N = 2 it failed. "
                     f"torch says: {error}"
                 ) from error
-        if shape != (2, n_out):
+        gave = tuple(made.shape) if isinstance(made, Tensor) else f"a {type(made).__name__}"
+        if gave != (2, n_out):
             raise ValueError(
-                f"The {what} must map (N, {n_in}) to (N, {n_out}); for N = 2 it gave {shape}."
+                f"The {what} must map (N, {n_in}) to (N, {n_out}); for N = 2 it gave {gave}."
             )
         return self._in_precision(network)
 

@@ -58,6 +58,16 @@ def deal(n_rows: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
     return order[n_held:].sort().values, order[:n_held].sort().values
 
 
+def deal_to_validate(n_rows: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Deal out the numbers of rows for early stopping, which asks for some on both sides."""
+    if n_rows < 2:
+        raise ValueError(
+            "early_stopping=True holds out rows to validate on, and needs at least 2 rows of "
+            f"positive weight; got {n_rows}. Give more, or take early_stopping=False."
+        )
+    return deal(n_rows, share, seed)
+
+
 def hold_out(rows: Rows, seed: int, fold: int = 0) -> tuple[Tensor, Tensor]:
     """Hold out about a fifth of the rows, by what they show: repeated rows stay together.
 

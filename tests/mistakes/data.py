@@ -237,6 +237,13 @@ WEIGHTS = [
     ("weights that are words", good, fit(weight=["a"] * 8), E, ("sample_weight",)),
     ("all weights zero", good, fit(weight=np.zeros(8)), E, ("sample_weight", "zero")),
     (
+        "a weight for one row, and `early_stopping=True`",
+        good,
+        fit(weight=np.r_[1.0, np.zeros(7)], early_stopping=True),
+        E,
+        ("early_stopping=True", "2 rows", "1"),
+    ),
+    (
         "too few weights in score",
         good,
         ask("score", sample_weight=np.ones(7)),

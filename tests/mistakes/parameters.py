@@ -137,6 +137,13 @@ PARAMETERS = [
         ("encoder", "rna", "7"),
     ),
     (
+        "an encoder that gives two tensors",
+        good,
+        fit(encoder=lambda n_in, n_out: torch.nn.LSTM(n_in, n_out)),
+        E,
+        ("encoder", "rna", "(N, 3)", "a tuple"),
+    ),
+    (
         "an encoder that reads another width",
         good,
         fit(encoder=lambda n_in, n_out: torch.nn.Linear(9, n_out)),
