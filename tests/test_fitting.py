@@ -106,6 +106,14 @@ def test_early_stopping_keeps_the_weights_that_scored_best(cls):
 
 
 @every_kind
+def test_one_weight_is_that_of_every_row(cls):
+    X, make = data(), {**QUICK, "max_iter": 1}
+    est, twin = (small(cls, **make).fit(X, sample_weight=w) for w in (2.0, np.full(60, 2.0)))
+    assert_same_model(est, twin)
+    assert est.score(X, sample_weight=2.0) == pytest.approx(est.score(X))
+
+
+@every_kind
 def test_a_cycle_is_not_cut_short(cls):
     est = small(cls, **QUICK, max_iter=40, early_stopping=True, n_iter_no_change=1).fit(data())
     assert est.n_iter_ == 40

@@ -77,6 +77,7 @@ def check_weights(sample_weight: Any, n_rows: int) -> np.ndarray:
         )
     if weights.size and not weights.any():
         raise ValueError("sample_weight is zero for every row: there is nothing to weigh.")
+    weights = np.broadcast_to(weights, (n_rows,))  # one number is that of every row
     return _check_sample_weight(weights, rows, dtype=np.float64, ensure_non_negative=True)
 
 
