@@ -384,6 +384,7 @@ def refusals():
         (lambda: latent(est, HOLED, subsample=-1), "subsample must be a positive integer, a sha"),
         (lambda: latent(ball, HOLED, sphere=1), "sphere must be from 0 to 0; got 1."),
         (lambda: posterior(est, HOLED, row=24), "row must be a row of X, which has 24; got 24."),
+        (lambda: posterior(est, HOLED, row="p3"), "row must be the position of a row, a whole n"),
         (lambda: posterior(est, HOLED, components=(0, 2)), "components must be two of the latent"),
         (lambda: posterior(one, HOLED), "A model with one latent variable has no such picture."),
         (lambda: imputation(est, TRUTH, TRUTH), "No entry of the target is missing in X and kno"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ class PosteriorDisplay:
         X : list, tuple or dict of tables; Modalities; array or DataFrame
             As in ``fit``.
         row : int, default=0
-            Which row of X.
+            Position of the row in X.
         components : sequence of two int, default=(0, 1)
             Which latent variables, where they are not on spheres.
         sphere : int, default=0
@@ -119,6 +120,8 @@ class PosteriorDisplay:
         """
         estimator, X = find_estimator(estimator, X, f"{cls.__name__} shows posteriors of")
         source = estimator._read(X)
+        if not isinstance(row, Integral):
+            raise ValueError(f"row must be the position of a row, a whole number; got {row!r}.")
         if not -len(source) <= row < len(source):
             raise ValueError(f"row must be a row of X, which has {len(source)}; got {row!r}.")
         one = source.take(np.array([row % len(source)]))
