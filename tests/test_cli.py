@@ -410,6 +410,9 @@ def test_training_goes_on_where_it_stopped(folder, tmp_path, capsys):
         == 1
     )
     assert "is a model of MVAE" in capsys.readouterr().err
+    another = [*words, "--latent-dim", "5", "--out", str(tmp_path / "4"), "--start-from", first]
+    assert main(another) == 1
+    assert "made with latent_dim='auto', and now latent_dim=5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["../rna", "a/b", "/tmp/rna", "a\\b"])
