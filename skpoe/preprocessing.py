@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._compat import _clone_parametrized
 from .data import tables
 from .data.layout import Layout, kind_of
-from .data.modalities import Modalities
+from .data.modalities import Modalities, index_of
 from .data.refusals import refuse_what_folds_make
 from .data.validation import by_name, check_columns, is_multimodal
 
@@ -350,6 +350,15 @@ def _layout(data: Modalities, changed: Mapping[str, Any]) -> Layout:
 
 def _wrap(X: Any, data: Modalities, changed: Mapping[str, Any], layout: Layout) -> Any:
     """Put changed tables in their place, in the form of X; the others are handed on unread."""
+    index = index_of(data)
+    if index is not None:  # a DataFrame made of an array belongs to the rows of those beside it
+        was_frame = {name for name, labels in data.columns.items() if labels is not None}
+        changed = {
+            name: table.set_axis(index)
+            if tables.is_frame(table) and name not in was_frame
+            else table
+            for name, table in changed.items()
+        }
     data = data._rebased(changed)
     data._sizes = dict(zip(layout.names, layout.sizes, strict=True))
     kind = kind_of(X)

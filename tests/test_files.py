@@ -68,6 +68,18 @@ def test_parquet_without_an_index_has_no_labels(tmp_path):
     assert labels.tolist() == mixed().index.tolist()
 
 
+def test_parquet_with_rows_of_a_larger_table_keeps_their_numbers(tmp_path):
+    pytest.importorskip("pyarrow")
+    whole, part = tmp_path / "whole.parquet", tmp_path / "part.parquet"
+    pd.DataFrame({"n": range(4)}).to_parquet(whole)
+    pd.DataFrame({"n": range(4)}).iloc[2:].to_parquet(part)
+    read = {"whole": read_table(whole), "part": read_table(part)}
+    assert read["part"][1].tolist() == [2, 3]
+    X, labels = join(*({name: of[i] for name, of in read.items()} for i in (0, 1)))
+    assert labels.tolist() == [0, 1, 2, 3]
+    assert X["part"]["n"].isna().tolist() == [True, True, False, False]
+
+
 @pytest.mark.parametrize("labels", [["r1", "r2", "r3"], [3, 1, 2], None])
 def test_arrays_with_and_without_labels(labels, tmp_path):
     arrays = {"a": np.arange(6.0).reshape(3, 2), "images": np.ones((3, 1, 2, 2), np.float32)}

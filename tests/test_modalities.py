@@ -159,6 +159,16 @@ def test_rows_with_other_indexes_are_refused():
     Modalities({"a": a, "b": a.reset_index(drop=True), "c": np.ones((3, 2))})
 
 
+@pytest.mark.parametrize("rows", [slice(3, 6), slice(None, 3, -1), [2, 0, 1], [0, 2, 4]])
+def test_rows_taken_from_a_frame_without_labels_keep_their_numbers(rows):
+    frame = pd.DataFrame({"g": np.arange(6.0)})
+    part = frame.iloc[rows]
+    for first, second in [(part, frame[: len(part)]), (frame[: len(part)], part)]:
+        with pytest.raises(ValueError, match="modalities 'a' and 'b' have different indexes"):
+            Modalities({"a": first, "b": second})
+    Modalities({"a": part, "b": part, "c": np.ones((len(part), 1))})
+
+
 def test_a_container_of_a_container_keeps_its_widths():
     X = Modalities({"a": None, "b": np.ones((2, 1))}, n_features={"a": 3})
     assert Modalities(X).n_features == {"a": 3, "b": 1}

@@ -254,6 +254,10 @@ def test_frames_come_out_with_names_and_index_if_asked(tables):
     assert list(back["adt"].columns) == ["adt_0", "adt_1", "adt_2"]
     assert back["adt"].index.equals(X["adt"].index)
     pd.testing.assert_frame_equal(back["rna"], X["rna"])
+    taken = {"a": pd.DataFrame(np.eye(3), [4, 2, 7]), "b": np.eye(3)}
+    assert PerModality(StandardScaler()).set_output(transform="pandas").fit_transform(taken)[
+        "b"
+    ].index.tolist() == [4, 2, 7]
     per.set_output(transform="default")  # also of those that are fitted already
     assert isinstance(per.transform(X)["rna"], np.ndarray)
     assert per.set_output() is per  # changes nothing

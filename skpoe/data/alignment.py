@@ -88,25 +88,39 @@ def read_shapes(
     return {name: sizes[name] for name in data}, next(iter(lengths.values()))
 
 
+def is_default(index: pd.Index) -> bool:
+    """Whether it is 0, 1, 2, ... as pandas writes it where nobody gave labels."""
+    return isinstance(index, pd.RangeIndex) and index.equals(pd.RangeIndex(len(index)))
+
+
 def check_indexes(data: Mapping[str, Any]) -> dict[str, Any]:
     """Refuse DataFrames whose rows are about different things, or in different orders.
 
     Those without labels get those of the others, so that parts of both still agree.
     """
-    first: tuple[str, pd.Index] | None = None
-    for name, table in data.items():
-        if not isinstance(table, pd.DataFrame) or isinstance(table.index, pd.RangeIndex):
-            continue
-        if first is not None and not table.index.equals(first[1]):
+    indexes = {name: table.index for name, table in data.items() if tables.is_frame(table)}
+    labels = _labels(indexes)
+    if not labels:
+        return dict(data)
+    first, index = next(iter(labels.items()))
+    for name, other in labels.items():
+        if not other.equals(index):
             raise ValueError(
-                f"The rows of modalities '{first[0]}' and '{name}' have different indexes. Align "
+                f"The rows of modalities '{first}' and '{name}' have different indexes. Align "
                 "them first, for example with .reindex on the union of their indexes: rows in "
                 "which a modality is not measured become NaN."
             )
-        first = first or (name, table.index)
-    if first is None:
-        return dict(data)
-    return {n: t.set_axis(first[1]) if tables.is_frame(t) else t for n, t in data.items()}
+    return {n: t.set_axis(index) if n in indexes else t for n, t in data.items()}
+
+
+def _labels(indexes: Mapping[str, pd.Index]) -> dict[str, pd.Index]:
+    """Leave out the indexes that nobody gave.
+
+    Beside other whole numbers 0, 1, 2, ... are labels too: rows of one table were taken or sorted.
+    """
+    labels = {name: index for name, index in indexes.items() if not is_default(index)}
+    whole = any(index.inferred_type == "integer" for index in labels.values())
+    return dict(indexes) if whole else labels
 
 
 def join(
@@ -137,8 +151,11 @@ def join(
     UserWarning
         If no two tables have a label in common.
     """
-    if all(index is None for index in indexes.values()):
+    known = {name: index for name, index in indexes.items() if index is not None}
+    if not known:
         return dict(given), None
+    frames = {name: table.index for name, table in given.items() if tables.is_frame(table)}
+    indexes = {**indexes, **_labels({**frames, **known})}
     if bare := [name for name, index in indexes.items() if index is None]:
         raise ValueError(
             f"The rows of the modalities {bare} have no labels, and those of others have: they "

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ..data import tables
+from ..data.alignment import is_default
 from .whole import replacing
 
 _FORMATS = {
@@ -137,7 +138,8 @@ def read_table(
     table : DataFrame or ndarray
         Empty cells and NA are missing.
     labels : Index or None
-        None where a file has none. Those of CSV are strings, as they stand there.
+        None where a file has none, or 0, 1, 2, ... as pandas numbers rows by itself. Those of CSV
+        are strings, as they stand there.
 
     Raises
     ------
@@ -160,7 +162,7 @@ def read_table(
         raise ValueError(f"{os.fspath(path)}: {error}") from error
     if not frame.shape[1]:
         raise ValueError(f"{os.fspath(path)}: there is no column beside the labels of the rows.")
-    return frame, None if isinstance(frame.index, pd.RangeIndex) else frame.index
+    return frame, None if is_default(frame.index) else frame.index
 
 
 def _read_csv(path: str | os.PathLike[str], kind: str, index: str | None) -> pd.DataFrame:
