@@ -8,6 +8,7 @@ from scipy import special, stats
 from small import FAST, KINDS, VAES, small
 
 from skpoe import MIWAE, MVAE, Modalities, MultimodalFactorAnalysis, PoEVAE
+from skpoe.data.coding import refill
 from skpoe.imputation import ConformalIntervals
 from skpoe.likelihoods import (
     Bernoulli,
@@ -202,6 +203,28 @@ def test_truth_values_in_a_column_of_objects():
     filled = est.predict_missing(holed)["smokes"]
     assert filled.dtype == object
     assert set(filled) == {True, False}
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "UInt8", "uint8[pyarrow]", "float16"])
+def test_draws_that_a_narrow_dtype_cannot_hold_get_a_wider_one(dtype):
+    if "pyarrow" in dtype:
+        pytest.importorskip("pyarrow")
+    rng = np.random.default_rng(0)
+    top = {"int8": 127, "int16": 2**15 - 1, "float16": 65_000}.get(dtype, 255)
+    near = np.clip(top * rng.normal(0.9, 0.1, size=N), 0, top).round()
+    X = pd.DataFrame({"near": near}).astype(dtype).assign(other=rng.poisson(2, N))
+    likelihood = {"near": "gaussian" if dtype == "float16" else "poisson", "other": "poisson"}
+    est = MIWAE(likelihood=likelihood, **FAST).fit(X)
+    drawn = est.sample(500)["near"]
+    assert top < drawn.max() < np.inf
+    assert drawn.min() > 0  # nothing wrapped around
+    assert drawn.dtype.kind == ("f" if dtype == "float16" else "i")
+    assert np.isfinite(est.reconstruct(X)["near"].to_numpy(float)).all()
+    codings = est._layout.codings[0]
+    for value, holds in [(1, True), (drawn.max() // 1, False)]:
+        new = refill(X[:2], np.full((2, 2), value), codings, missing_only=False)["near"]
+        assert (new == value).all()
+        assert (new.dtype == dtype) == holds
 
 
 def test_probabilities_of_levels():

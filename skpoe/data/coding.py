@@ -122,8 +122,42 @@ def decode(column: np.ndarray, coding: Coding) -> Any:
     if coding.kind == "bool":
         return pd.array(column > 0.5, dtype=coding.dtype)  # type: ignore[call-overload]
     if coding.kind == "integer" and (column == np.rint(column)).all():
-        return pd.array(column, dtype=coding.dtype)
+        return as_integers(column, coding.dtype)
     return column
+
+
+def as_integers(numbers: np.ndarray, dtype: Any) -> Any:
+    """Give whole numbers a dtype; a wider one, or floats, where it cannot hold them.
+
+    What is drawn may lie beyond all that a column showed: 130 does not fit int8.
+    """
+    families = [(np.dtype, "int64"), (pd.ArrowDtype, "int64[pyarrow]")]
+    wide = next((name for family, name in families if isinstance(dtype, family)), "Int64")
+    known = ~np.isnan(numbers)
+    there = numbers[known]
+    for kind in (dtype, pd.api.types.pandas_dtype(wide)):
+        limits = np.iinfo(_numpy_dtype(kind))
+        # 2**63 is a float, the number before it is none
+        if (there >= limits.min).all() and (there < float(limits.max) + 1).all():
+            whole = pd.Series(np.where(known, numbers, 0).astype(limits.dtype), dtype=kind)
+            return whole.array if known.all() else whole.where(known).array
+    return numbers
+
+
+def as_floats(numbers: np.ndarray, dtype: Any) -> Any:
+    """Give numbers a dtype of floats, unless some would be infinite in it: 70,000 in float16."""
+    with np.errstate(over="ignore"):
+        narrow = numbers.astype(_numpy_dtype(dtype), copy=False)
+    if np.isinf(narrow).any():
+        return numbers
+    return narrow if isinstance(dtype, np.dtype) else pd.Series(narrow).astype(dtype).array
+
+
+def _numpy_dtype(dtype: Any) -> np.dtype:
+    """Find numpy's dtype of the numbers in a column."""
+    if isinstance(dtype, np.dtype):
+        return dtype
+    return dtype.subtype if isinstance(dtype, pd.SparseDtype) else dtype.numpy_dtype
 
 
 def frame_of(
@@ -144,7 +178,7 @@ def refill(
     missing = frame.isna().to_numpy() if missing_only else np.ones(frame.shape, dtype=bool)
     told = any(coding.kind in ("bool", "levels") for coding in codings or ())
     if len(frame.dtypes.unique()) == 1 and _are_floats(frame) and not told:
-        values = np.where(missing, array, frame.to_numpy()).astype(frame.dtypes.iloc[0])
+        values = as_floats(np.where(missing, array, frame.to_numpy()), frame.dtypes.iloc[0])
         return pd.DataFrame(values, index=frame.index, columns=frame.columns)
     columns = {}
     for j, coding in enumerate(codings or [Coding("number", dtype) for dtype in frame.dtypes]):
@@ -172,11 +206,12 @@ def _refilled(column: pd.Series, values: np.ndarray, missing: np.ndarray, coding
     new = np.where(missing, values, kept)
     dtype = column.dtype
     if pd.api.types.is_float_dtype(dtype):
-        return pd.Series(new, index=column.index).astype(dtype)
+        return as_floats(new, dtype)
     if pd.api.types.is_integer_dtype(dtype) and not isinstance(dtype, np.dtype):
-        return pd.Series(np.rint(new), index=column.index).astype(dtype)
+        return as_integers(np.rint(new), dtype)
     # draws are integers, means are not
-    return new.astype(dtype) if dtype.kind in "iu" and (new == np.rint(new)).all() else new
+    whole = dtype.kind in "iu" and (new == np.rint(new)).all()
+    return as_integers(new, dtype) if whole else new
 
 
 def _refilled_levels(

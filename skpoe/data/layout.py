@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from . import tables
-from .coding import Codings, frame_of, labels_of, refill
+from .coding import Codings, as_floats, frame_of, labels_of, refill
 from .items import tables_of
 from .modalities import Modalities, index_of
 
@@ -158,7 +158,7 @@ def _replace(table: Any, array: np.ndarray, codings: Codings, missing_only: bool
         return table.copy() if missing_only else array
     if table.dtype.kind != "f":  # objects that hold numbers and None
         table = table.astype(float)
-    return _filled(table, array) if missing_only else array.astype(table.dtype, copy=False)
+    return _filled(table, array) if missing_only else as_floats(array, table.dtype)
 
 
 def _fill_sparse(table: Any, array: np.ndarray) -> Any:
@@ -170,4 +170,4 @@ def _fill_sparse(table: Any, array: np.ndarray) -> Any:
 
 
 def _filled(table: np.ndarray, array: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(table), array, table).astype(table.dtype, copy=False)
+    return as_floats(np.where(np.isnan(table), array, table), table.dtype)
