@@ -227,6 +227,29 @@ def test_draws_that_a_narrow_dtype_cannot_hold_get_a_wider_one(dtype):
         assert (new.dtype == dtype) == holds
 
 
+@pytest.mark.parametrize("dtype", ["Int64", "decimal128(9, 2)[pyarrow]"])
+def test_numbers_of_python_with_na(dtype):
+    numbers = pd.Series([1, 2, None, 3, 5] * 4)
+    X = pd.DataFrame({"n": numbers, "z": np.arange(20.0)})
+    if dtype == "Int64":
+        odd = X.astype({"n": dtype}).astype({"n": object})
+    else:
+        pa = pytest.importorskip("pyarrow")
+        odd = X.astype({"n": pd.ArrowDtype(pa.decimal128(9, 2))})
+    plain = MIWAE(likelihood="gaussian", **FAST).fit(X)
+    est = MIWAE(likelihood="gaussian", **FAST).fit(odd)
+    np.testing.assert_array_equal(est.transform(odd), plain.transform(X))
+    filled = est.predict_missing(odd)
+    np.testing.assert_array_equal(filled.to_numpy(float), plain.predict_missing(X).to_numpy())
+    several = PoEVAE(**FAST).fit({"a": odd, "b": X})
+    assert several.predict_missing({"a": odd, "b": X})["a"].notna().all(axis=None)
+    odd = odd.astype({"n": object})
+    odd.loc[3, "n"] = "q"
+    for wrong in (odd, {"a": odd, "b": X}):
+        with pytest.raises(ValueError, match=r"Column 'n' holds 'q' in the row 3, which is no n"):
+            PoEVAE(**FAST).fit(wrong)
+
+
 def test_probabilities_of_levels():
     holed, _ = clinic()
     est = MIWAE(**FAST, imputation="posterior").fit({"clinic": holed})

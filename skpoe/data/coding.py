@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,16 +81,46 @@ def encode(frame: pd.DataFrame, codings: Codings, modality: str) -> pd.DataFrame
 
     A level that fit did not know says nothing: it is read as missing, with a warning.
     """
-    if codings is None:
+    if codings is None and _are_floats(frame):
         return frame
     encoded = frame.copy(deep=False)
-    for j, coding in enumerate(codings):
-        if coding.kind == "bool":
+    dtypes = frame.dtypes.tolist()
+    for j, coding in enumerate(codings or _plain(frame)):
+        if coding.kind in ("number", "integer"):
+            if dtypes[j].kind not in "iufbc":  # scikit-learn does not know pd.NA
+                encoded.isetitem(j, _numbers(frame.iloc[:, j]))
+        elif coding.kind == "bool":
             truth = frame.iloc[:, j].astype("boolean")
             encoded.isetitem(j, truth.to_numpy(dtype=float, na_value=np.nan))
         elif coding.levels is not None:
             encoded.isetitem(j, _level_numbers(frame.iloc[:, j], coding.levels, modality))
     return encoded
+
+
+def _plain(frame: pd.DataFrame) -> Sequence[Coding]:
+    return [Coding("number", dtype) for dtype in frame.dtypes]
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    """Read a column of objects, or of what has no numbers of its own; NaN where missing."""
+    try:
+        return column.astype(object).where(column.notna(), np.nan).to_numpy(dtype=float)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"Column {column.name!r} holds {_first_refused(column, float)}, which is no number: "
+            f"{error}. Give a number, or NaN where there is none."
+        ) from error
+
+
+def _first_refused(column: pd.Series, read: Callable[[Any], Any]) -> str:
+    """Say which value of a column cannot be read, and where it stands."""
+    for label, value in column.dropna().items():
+        try:
+            read(value)
+        except (TypeError, ValueError):
+            return f"{repr(value)[:60]} in the row {label!r}"
+    return "values of several kinds"
 
 
 def _level_numbers(column: pd.Series, levels: pd.Index, modality: str) -> np.ndarray:
@@ -181,7 +211,7 @@ def refill(
         values = as_floats(np.where(missing, array, frame.to_numpy()), frame.dtypes.iloc[0])
         return pd.DataFrame(values, index=frame.index, columns=frame.columns)
     columns = {}
-    for j, coding in enumerate(codings or [Coding("number", dtype) for dtype in frame.dtypes]):
+    for j, coding in enumerate(codings or _plain(frame)):
         column, lacks = frame.iloc[:, j], missing[:, j]
         columns[j] = _refilled(column, array[:, j], lacks, coding) if lacks.any() else column
     filled = pd.DataFrame(columns, index=frame.index, copy=True)  # at once: labels may repeat
@@ -202,7 +232,7 @@ def _refilled(column: pd.Series, values: np.ndarray, missing: np.ndarray, coding
         filled = column.astype(object)
         filled[missing] = values[missing] > 0.5
         return filled.astype(column.dtype)
-    kept = column.astype(float).to_numpy(dtype=float, na_value=np.nan)
+    kept = _numbers(column)
     new = np.where(missing, values, kept)
     dtype = column.dtype
     if pd.api.types.is_float_dtype(dtype):
