@@ -250,6 +250,19 @@ def test_numbers_of_python_with_na(dtype):
             PoEVAE(**FAST).fit(wrong)
 
 
+@pytest.mark.parametrize("value", ["yes", 2, 0.3])
+def test_what_is_no_truth_value_is_told_with_its_column(value):
+    X = pd.DataFrame({"flag": [True, False] * 5, "z": np.arange(10.0)})
+    later = X.astype({"flag": object})
+    later.loc[4, "flag"] = value
+    for est, wrong in [
+        (MIWAE(**FAST).fit(X), later),
+        (PoEVAE(**FAST).fit({"a": X, "b": X}), {"a": X, "b": later}),
+    ]:
+        with pytest.raises(ValueError, match=f"'flag' held .* now holds {value!r} in the row 4"):
+            est.transform(wrong)
+
+
 def test_probabilities_of_levels():
     holed, _ = clinic()
     est = MIWAE(**FAST, imputation="posterior").fit({"clinic": holed})

@@ -90,11 +90,21 @@ def encode(frame: pd.DataFrame, codings: Codings, modality: str) -> pd.DataFrame
             if dtypes[j].kind not in "iufbc":  # scikit-learn does not know pd.NA
                 encoded.isetitem(j, _numbers(frame.iloc[:, j]))
         elif coding.kind == "bool":
-            truth = frame.iloc[:, j].astype("boolean")
-            encoded.isetitem(j, truth.to_numpy(dtype=float, na_value=np.nan))
+            encoded.isetitem(j, _truth(frame.iloc[:, j]))
         elif coding.levels is not None:
             encoded.isetitem(j, _level_numbers(frame.iloc[:, j], coding.levels, modality))
     return encoded
+
+
+def _truth(column: pd.Series) -> np.ndarray:
+    try:
+        return column.astype("boolean").to_numpy(dtype=float, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        refused = _first_refused(column, lambda value: pd.array([value], dtype="boolean"))
+        raise ValueError(
+            f"Column {column.name!r} held truth values in fit, and now holds {refused}. Give "
+            "True, False, 1 or 0, or NaN where it is not known."
+        ) from error
 
 
 def _plain(frame: pd.DataFrame) -> Sequence[Coding]:
