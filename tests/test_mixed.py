@@ -7,7 +7,7 @@ import torch
 from scipy import special, stats
 from small import FAST, KINDS, VAES, small
 
-from skpoe import MIWAE, MVAE, Modalities, MultimodalFactorAnalysis, PoEVAE
+from skpoe import MIWAE, MVAE, Modalities, MultimodalFactorAnalysis, PoEVAE, load
 from skpoe.data.coding import refill
 from skpoe.imputation import ConformalIntervals
 from skpoe.likelihoods import (
@@ -261,6 +261,31 @@ def test_what_is_no_truth_value_is_told_with_its_column(value):
     ]:
         with pytest.raises(ValueError, match=f"'flag' held .* now holds {value!r} in the row 4"):
             est.transform(wrong)
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_categories_of_arrow_are_levels(ordered, tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    plain = pd.DataFrame(
+        {
+            "c": pd.Categorical([*"zyzyz"] * 4, ["z", "y", "x"], ordered=ordered),
+            "n": np.arange(20.0),
+        }
+    )
+    plain.loc[3:5, "c"] = None
+    held = pa.chunked_array([pa.array(plain["c"])])  # as read from Parquet
+    arrow = plain.assign(c=pd.arrays.ArrowExtensionArray(held))
+    est = MIWAE(**FAST).fit(arrow)
+    np.testing.assert_array_equal(est.transform(arrow), MIWAE(**FAST).fit(plain).transform(plain))
+    filled = est.predict_missing(arrow)
+    assert filled["c"].dtype == arrow["c"].dtype
+    assert filled["c"].notna().all()
+    est.save(tmp_path / "m.skpoe")
+    assert load(tmp_path / "m.skpoe").sample(3)["c"].dtype == plain["c"].dtype
+    few = arrow[arrow["c"].astype(object) != "y"].astype({"c": object}).astype(arrow.dtypes)
+    few.iloc[0, 0] = None
+    level = np.ones((len(few), 2))
+    assert refill(few, level, est._layout.codings[0], missing_only=True)["c"].iloc[0] == "y"
 
 
 def test_probabilities_of_levels():

@@ -70,6 +70,10 @@ def _coding_of(frame: pd.DataFrame, j: int, dtype: Any) -> Coding:
         return Coding("integer", dtype)
     if pd.api.types.is_float_dtype(dtype):
         return Coding("number", dtype, has_holes=bool(frame.iloc[:, j].isna().any()))
+    if isinstance(dtype, pd.ArrowDtype) and str(dtype).startswith("dictionary"):
+        # categories, as Arrow holds them: by name, for files know no such dtype
+        read = frame.iloc[:, j].array.__arrow_array__().to_pandas().dtype  # type: ignore[attr-defined]
+        return Coding("levels", read, read.categories)
     held = pd.api.types.infer_dtype(frame.iloc[:, j], skipna=True)
     if held == "string":
         return Coding("levels", dtype, pd.Index(np.sort(frame.iloc[:, j].dropna().unique())))
