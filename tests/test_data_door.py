@@ -187,6 +187,38 @@ def test_mixed_dtypes_of_a_frame_survive():
     pd.testing.assert_frame_equal(filled[["count", "flag"]], X[["count", "flag"]])
 
 
+DAYS = pd.Series(pd.date_range("2020-01-01", periods=8))
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        *[
+            "timestamp[ns][pyarrow]",
+            "date32[pyarrow]",
+            "duration[ns][pyarrow]",
+            "time64[us][pyarrow]",
+        ],
+        DAYS.dt.date,
+        DAYS.dt.time,
+        DAYS.dt.to_period("D"),
+        pd.Series([*DAYS[:7], None], dtype=object),
+        pd.Series([*DAYS.to_numpy("M8[D]")], dtype=object),
+        pd.Series([*(DAYS - DAYS[0])], dtype=object),
+        pd.Series([*DAYS.dt.to_period("D")], dtype=object),
+    ],
+)
+def test_dates_of_every_kind_are_refused(days):
+    if isinstance(days, str):
+        pytest.importorskip("pyarrow")
+        first = DAYS - DAYS[0] if days.startswith("dur") else DAYS
+        days = (DAYS.dt.time if days.startswith("time64") else first).astype(days)
+    X = pd.DataFrame({"n": np.arange(8.0), "day": days})
+    for data in (X, {"a": X, "b": X[["n"]]}):
+        with pytest.raises(ValueError, match="Column 'day' holds dates or times"):
+            PoEVAE(max_iter=1).fit(data)
+
+
 def test_integers_come_back_as_integers():
     X = np.arange(20).reshape(10, 2)
     filled = fast().fit(X).predict_missing(X)

@@ -10,6 +10,9 @@ import pandas as pd
 
 from . import tables
 
+# how pandas calls what objects, and dtypes that are not of numpy, hold
+_DATES = ("date", "time", "period")
+
 
 def refuse_what_folds_make(estimator: Any, X: Sequence[Any]) -> None:
     """Model selection splits a list of modalities into shorter lists; catch it doing so."""
@@ -91,15 +94,19 @@ def refuse_columns(table: Any) -> None:
                 f"Several columns have the same name: {twice[:5].tolist()}. Rename them, or drop "
                 "all but one."
             )
-        dtypes = dict(zip(table.columns, table.dtypes, strict=True))
-    else:
-        dtypes = {None: tables.dtypes(table)[0]} if hasattr(table, "dtype") else {}
-    for label, dtype in dtypes.items():
-        if getattr(dtype, "kind", "") in "mM" and isinstance(
-            dtype, (np.dtype, pd.DatetimeTZDtype)
-        ):
-            where = "The array" if label is None else f"Column {label!r}"
-            raise ValueError(
-                f"{where} holds dates or times ({dtype}), which are no numbers. Give, for "
-                "example, the days since a first date."
-            )
+        for j, (label, dtype) in enumerate(zip(table.columns, table.dtypes, strict=True)):
+            if dtype.kind in "mMO":
+                _refuse_dates(f"Column {label!r}", dtype, table.iloc[:, j])
+    elif hasattr(table, "dtype"):
+        _refuse_dates("The array", tables.dtypes(table)[0], table)
+
+
+def _refuse_dates(where: str, dtype: Any, values: Any) -> None:
+    held = str(dtype)
+    if dtype.kind == "O" and isinstance(values, (np.ndarray, pd.Series)):
+        held = pd.api.types.infer_dtype(values.ravel() if values.ndim > 1 else values)
+    if dtype.kind in "mM" or held.startswith(_DATES):
+        raise ValueError(
+            f"{where} holds dates or times ({held}), which are no numbers. Give, for example, "
+            "the days since a first date."
+        )
