@@ -187,6 +187,16 @@ def test_mixed_dtypes_of_a_frame_survive():
     pd.testing.assert_frame_equal(filled[["count", "flag"]], X[["count", "flag"]])
 
 
+def test_numbers_in_the_other_byte_order():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    X[3, 1] = np.nan
+    expected = fast().fit(X).transform(X)
+    swapped = X.astype(X.dtype.newbyteorder())
+    for table in (swapped, pd.DataFrame(swapped)):
+        np.testing.assert_array_equal(fast().fit(table).transform(table), expected)
+        assert np.isfinite(np.asarray(fast().fit(table).predict_missing(table))).all()
+
+
 DAYS = pd.Series(pd.date_range("2020-01-01", periods=8))
 
 

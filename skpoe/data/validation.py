@@ -269,7 +269,8 @@ def _read_table(estimator: Any, X: Any, known: Layout | None) -> tuple[Source, L
             tuple(where.values()),
             codings=(codings,),
         )
-    return Source(Modalities({"X": table}), known.widths, table.dtype, known.positions), known
+    dtype = np.result_type(table.dtype)  # in the byte order of this machine: torch knows no other
+    return Source(Modalities({"X": table}), known.widths, dtype, known.positions), known
 
 
 def _positions(
