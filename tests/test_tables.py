@@ -381,6 +381,17 @@ def test_a_mask_that_is_a_frame_goes_by_name():
     assert X.observed.tolist() == [[False, True], [True, True]]
 
 
+@pytest.mark.parametrize("labels", [["x", "y", "z"], [5, 3, 9], None])
+def test_a_mask_with_other_labels_than_the_data_is_refused(labels):
+    data = pd.DataFrame({"g": [1.0, 2, 3]}, labels)
+    mask = pd.Series([True, False, True], data.index)
+    assert Modalities({"a": data}, mask={"a": mask})["a"]["g"].isna().tolist() == [0, 1, 0]
+    for wrong in ({"a": mask[::-1]}, mask[::-1].to_frame("a")):
+        with pytest.raises(ValueError, match="mask of modality 'a' and .* different indexes"):
+            Modalities({"a": data}, mask=wrong)
+    Modalities({"a": data.to_numpy()}, mask={"a": mask[::-1]})  # rows go by position
+
+
 def test_a_pickle_of_hidden_rows_is_small():
     X = Modalities({"a": scipy.sparse.csr_array((1000, 5000))}, mask={"a": np.arange(1000) < 10})
     assert len(pickle.dumps(X[:999])) < 50_000

@@ -202,13 +202,26 @@ def _spread(table: Any, at: np.ndarray, index: pd.Index) -> Any:
     return table.set_axis(range(len(table))).reindex(at).set_axis(index)
 
 
-def read_mask(mask: Any, names: Sequence[str], n_samples: int) -> dict[str, np.ndarray]:
-    """Bring a mask to one bool (N,) for each modality that has one."""
+def read_mask(mask: Any, data: Mapping[str, Any], n_samples: int) -> dict[str, np.ndarray]:
+    """Bring a mask to one bool (N,) for each modality of the data that has one."""
     if mask is None:
         return {}
+    names = list(data)
     if tables.is_frame(mask):
         mask = {name: mask[name] for name in mask}
     if isinstance(mask, Mapping):
+        rows = [table.index for table in data.values() if tables.is_frame(table)][:1]
+        for name, part in mask.items():
+            indexes = {"data": index for index in rows}
+            if isinstance(part, pd.Series):
+                indexes["mask"] = part.index
+            labels = list(_labels(indexes).values())
+            if not all(index.equals(labels[0]) for index in labels):
+                raise ValueError(
+                    f"The rows of the mask of modality '{name}' and of the data have different "
+                    "indexes. Align them first, for example with mask.reindex, or give the mask "
+                    "as an array."
+                )
         if unknown := [name for name in mask if name not in names]:
             raise ValueError(f"mask names {unknown}, which are not in the data.")
         shown = {

@@ -79,7 +79,7 @@ class Modalities:
         # rows of any other sparse format cannot be read
         self._tables = {n: tables.to_csr(t) if tables.is_sparse(t) else t for n, t in data.items()}
         self._rows: Rows = range(self._n_base)
-        self._shown = read_mask(mask, self.names, len(self))
+        self._shown = read_mask(mask, data, len(self))
         # which row of its table each sample has, where that is not its own number
         self._at: dict[str, np.ndarray] = {}
 
