@@ -58,6 +58,16 @@ def test_another_column_may_be_the_index(tmp_path):
         read_table(tmp_path / "x.csv", index="id")
 
 
+def test_labels_are_text_whatever_they_say(tmp_path):
+    (tmp_path / "x.csv").write_text("id,n\nNA,1\n007,NA\nNone,3\nnan,4\n")
+    table, labels = read_table(tmp_path / "x.csv")
+    assert labels.tolist() == ["NA", "007", "None", "nan"]
+    assert table["n"].isna().tolist() == [False, True, False, False]
+    (tmp_path / "x.csv").write_text("id,n\nNA,1\n,2\n")
+    with pytest.raises(ValueError, match="the label of row 2 is empty, in the column 'id'"):
+        read_table(tmp_path / "x.csv")
+
+
 def test_parquet_without_an_index_has_no_labels(tmp_path):
     pytest.importorskip("pyarrow")
     mixed().reset_index().to_parquet(tmp_path / "x.parquet")

@@ -173,14 +173,15 @@ def _read_csv(path: str | os.PathLike[str], kind: str, index: str | None) -> pd.
     name = columns[0] if index is None else index
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:  # a label stays the text that it is: 007 is not 7
-            frame = pd.read_csv(path, converters={name: str}, low_memory=False, **_EXACT, **how)
+        try:  # a label stays the text that it is: 007 is not 7, and behind a mark NA is not missing
+            marked = {name: "_".__add__}
+            frame = pd.read_csv(path, converters=marked, low_memory=False, **_EXACT, **how)
         except pd.errors.ParserWarning as error:
             raise ValueError(
                 "its rows have more cells than its header. Give the column of labels a name."
             ) from error
-    labels = pd.Index(frame.pop(name))
-    if empty := np.flatnonzero(labels.isna() | (labels == "")).tolist():
+    labels = pd.Index(frame.pop(name)).str[1:]
+    if empty := np.flatnonzero(labels == "").tolist():
         raise ValueError(f"the label of row {empty[0] + 1} is empty, in the column {name!r}.")
     return frame.set_axis(labels.rename(None if str(name).startswith("Unnamed: ") else name))
 
