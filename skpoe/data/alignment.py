@@ -210,18 +210,7 @@ def read_mask(mask: Any, data: Mapping[str, Any], n_samples: int) -> dict[str, n
     if tables.is_frame(mask):
         mask = {name: mask[name] for name in mask}
     if isinstance(mask, Mapping):
-        rows = [table.index for table in data.values() if tables.is_frame(table)][:1]
-        for name, part in mask.items():
-            indexes = {"data": index for index in rows}
-            if isinstance(part, pd.Series):
-                indexes["mask"] = part.index
-            labels = list(_labels(indexes).values())
-            if not all(index.equals(labels[0]) for index in labels):
-                raise ValueError(
-                    f"The rows of the mask of modality '{name}' and of the data have different "
-                    "indexes. Align them first, for example with mask.reindex, or give the mask "
-                    "as an array."
-                )
+        _check_index_of_mask(mask, data)
         if unknown := [name for name in mask if name not in names]:
             raise ValueError(f"mask names {unknown}, which are not in the data.")
         shown = {
@@ -242,6 +231,20 @@ def read_mask(mask: Any, data: Mapping[str, Any], n_samples: int) -> dict[str, n
                 f"samples; got {part.dtype} of shape {part.shape}."
             )
     return shown
+
+
+def _check_index_of_mask(mask: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    index = next((table.index for table in data.values() if tables.is_frame(table)), None)
+    for name, part in mask.items():
+        if index is None or not isinstance(part, pd.Series):
+            continue
+        labels = list(_labels({"data": index, "mask": part.index}).values())
+        if not all(each.equals(labels[0]) for each in labels):
+            raise ValueError(
+                f"The rows of the mask of modality '{name}' and of the data have different "
+                "indexes. Align them first, for example with mask.reindex, or give the mask as an "
+                "array."
+            )
 
 
 def _array_of(mask: Any, what: str) -> np.ndarray:

@@ -173,7 +173,8 @@ def _read_csv(path: str | os.PathLike[str], kind: str, index: str | None) -> pd.
     name = columns[0] if index is None else index
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:  # a label stays the text that it is: 007 is not 7, and behind a mark NA is not missing
+        # a label stays the text that it is: 007 is not 7, and behind a mark NA is not missing
+        try:
             marked = {name: "_".__add__}
             frame = pd.read_csv(path, converters=marked, low_memory=False, **_EXACT, **how)
         except pd.errors.ParserWarning as error:
