@@ -365,6 +365,17 @@ def test_entries_that_are_stored_twice_are_one_entry():
     assert twice.nnz == 4
 
 
+@pytest.mark.parametrize("all_sparse", [True, False])
+def test_a_frame_of_sparse_columns_in_a_dict(all_sparse):
+    plain = pd.DataFrame(np.round(dense()), columns=list("abcde"))
+    frame = plain.astype(pd.SparseDtype(float, 0.0))
+    frame = frame if all_sparse else frame.assign(a=plain["a"])
+    est = small(PoEVAE, **FAST)
+    expected = est.fit({"x": plain, "y": plain}).predict_missing({"x": plain, "y": plain})["x"]
+    filled = est.fit({"x": frame, "y": plain}).predict_missing({"x": frame, "y": plain})["x"]
+    np.testing.assert_array_equal(filled.to_numpy(float), expected.to_numpy())
+
+
 def test_frames_without_labels_get_those_of_the_others():
     X = Modalities(
         {"a": pd.DataFrame({"x": [1.0, 2, 3]}, list("uvw")), "b": pd.DataFrame([4.0, 5, 6])}

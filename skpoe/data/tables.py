@@ -30,6 +30,12 @@ def is_sparse(table: Any) -> bool:
     return hasattr(table, "tocsr")
 
 
+def sparse_columns(table: Any) -> list[int]:
+    """Positions of the columns of a DataFrame that pandas holds as sparse ones."""
+    dtypes = table.dtypes if is_frame(table) else []
+    return [j for j, dtype in enumerate(dtypes) if isinstance(dtype, pd.SparseDtype)]
+
+
 def is_store(table: Any) -> bool:
     """Whether it is an array in a file that is read by parts: a dataset of h5py, zarr, ..."""
     known = isinstance(table, (np.ndarray, pd.DataFrame, torch.Tensor)) or is_sparse(table)
@@ -214,6 +220,10 @@ def to_array(table: Any) -> Any:
     if isinstance(table, torch.Tensor):
         table = table.detach().cpu()
         return (table.float() if table.dtype is torch.bfloat16 else table).numpy()
+    if sparse := sparse_columns(table):  # scikit-learn would make them a sparse matrix
+        table = table.copy(deep=False)
+        for j in sparse:
+            table.isetitem(j, np.asarray(table.iloc[:, j]))
     return unmask(table if is_frame(table) or isinstance(table, np.ndarray) else np.asarray(table))
 
 
