@@ -609,3 +609,34 @@ def test_what_a_table_of_another_kind_is_told():
         with pytest.raises(TypeError) as info:
             drop(adt(Dataset()), 0.1)
         assert str(info.value) == "Modality 'adt' is a Dataset. " + DENSE
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("drop", [drop_entries, drop_modalities])
+def test_columns_that_are_no_numbers_lose_their_share_too(drop, mechanism):
+    mixed = pd.DataFrame(
+        {
+            "town": pd.Categorical([*"abcb"] * 5),
+            "drug": ["x", "y"] * 10,
+            "smokes": pd.array([True, None, False, True] * 5, dtype="boolean"),
+            "visits": pd.array([3, 1, None, 0] * 5, dtype="Int64"),
+        }
+    )
+    X = {"mixed": mixed, "age": np.arange(20.0)[:, None]}
+    which = {"modalities": "mixed"} if drop is drop_modalities else {}
+    new = drop(X, 0.4, mechanism=mechanism, random_state=0, **which)["mixed"]
+    assert (new.dtypes == mixed.dtypes).all()
+    before, after = mixed.isna().sum(), new.isna().sum()
+    if drop is drop_modalities:
+        assert new.isna().all(axis=1).sum() == 8
+    else:
+        lost = np.rint(0.4 * mixed.notna().sum())
+        untouched = (after == before) & (mechanism == "mar")  # the half that it depends on
+        assert ((after - before == lost) | untouched).all()
+
+
+def test_dates_are_dropped_where_no_number_counts():
+    X = pd.DataFrame({"day": pd.date_range("2020-01-01", periods=10), "n": np.arange(10.0)})
+    assert drop_entries(X, 0.3, random_state=0).isna().sum().tolist() == [3, 3]
+    with pytest.raises(TypeError, match="Modality 'X': Column 'day' holds"):
+        drop_entries(X, 0.3, mechanism="mnar")

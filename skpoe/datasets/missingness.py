@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn.utils import check_array, check_random_state
 
 from ..data import tables
+from ..data.coding import codings_of, encode
 from ..data.layout import kind_of
 from ..data.modalities import Modalities
 from ..data.refusals import refuse_bare_images
@@ -93,7 +94,7 @@ def drop_modalities(
     _check("drop_modalities", mechanism, rate)
     chosen = _chosen(list(named), modalities, rate)
     rng = generator(random_state)
-    values = {name: _read(name, table) for name, table in named.items() if table is not None}
+    values = {n: _read(n, t, mechanism) for n, t in named.items() if t is not None}
     never = np.zeros(len(next(iter(values.values()))), dtype=bool)
     rows = {n: ~np.isnan(values[n]).all(axis=1) if n in values else never for n in named}
     shown = np.stack([rows[name] for name in chosen], axis=1)
@@ -183,7 +184,7 @@ def drop_entries(
     named = named_tables(X)
     _check("drop_entries", mechanism, rate)
     rng = generator(random_state)
-    blocks = {name: _read(name, table) for name, table in named.items() if table is not None}
+    blocks = {n: _read(n, t, mechanism) for n, t in named.items() if t is not None}
     values = np.hstack(list(blocks.values()))
     eligible = ~np.isnan(values)
     logits = np.zeros(values.shape)
@@ -215,9 +216,7 @@ def named_tables(X: Any) -> dict[str, Any]:
         named = {"X": np.asarray(X) if isinstance(X, (list, tuple)) else X}
         refuse_bare_images(named["X"])
     for name, table in named.items():
-        sparse = isinstance(table, pd.DataFrame) and any(
-            isinstance(dtype, pd.SparseDtype) for dtype in table.dtypes
-        )
+        sparse = bool(tables.sparse_columns(table))
         dense = isinstance(table, (np.ndarray, pd.DataFrame)) or (several and table is None)
         if sparse or not dense or isinstance(table, np.ma.MaskedArray):
             raise TypeError(
@@ -246,10 +245,13 @@ def _like(X: Any, named: dict[str, Any]) -> Any:
     return named if kind is dict else kind(named.values())
 
 
-def _read(name: str, table: Any) -> np.ndarray:
+def _read(name: str, table: Any, mechanism: str) -> np.ndarray:
     """Return the numbers of a table, NaN where missing; they may share memory with it."""
+    if tables.is_frame(table) and mechanism == "mcar":  # no number counts, and there may be none
+        return np.where(table.isna(), np.nan, 0.0)
     try:
-        return check_array(tables.flatten(table), dtype=np.float64, ensure_all_finite="allow-nan")
+        read = encode(table, codings_of(table), name) if tables.is_frame(table) else table
+        return check_array(tables.flatten(read), dtype=np.float64, ensure_all_finite="allow-nan")
     except (ValueError, TypeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"Modality '{name}': {error}") from error
