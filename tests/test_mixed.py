@@ -246,7 +246,7 @@ def test_numbers_of_python_with_na(dtype):
     odd = odd.astype({"n": object})
     odd.loc[3, "n"] = "q"
     for wrong in (odd, {"a": odd, "b": X}):
-        with pytest.raises(ValueError, match=r"Column 'n' holds 'q' in the row 3, which is no n"):
+        with pytest.raises(ValueError, match=r"Column 'n' holds 'q' in row 3, which is no n"):
             PoEVAE(**FAST).fit(wrong)
 
 
@@ -259,7 +259,7 @@ def test_what_is_no_truth_value_is_told_with_its_column(value):
         (MIWAE(**FAST).fit(X), later),
         (PoEVAE(**FAST).fit({"a": X, "b": X}), {"a": X, "b": later}),
     ]:
-        with pytest.raises(ValueError, match=f"'flag' held .* now holds {value!r} in the row 4"):
+        with pytest.raises(ValueError, match=f"'flag' held .* now holds {value!r} in row 4"):
             est.transform(wrong)
 
 

@@ -133,7 +133,7 @@ def _first_refused(column: pd.Series, read: Callable[[Any], Any]) -> str:
         try:
             read(value)
         except (TypeError, ValueError):
-            return f"{repr(value)[:60]} in the row {label!r}"
+            return f"{repr(value)[:60]} in row {label!r}"
     return "values of several kinds"
 
 

@@ -75,6 +75,16 @@ DATA_IN_FIT = [
         E,
         ("rna", "adt", "indexes"),
     ),
+    (
+        "rows of a DataFrame beside other rows of it",
+        lambda: {
+            "rna": pd.DataFrame(np.ones((16, 3))).iloc[:8],
+            "adt": pd.DataFrame(np.ones((16, 2))).iloc[8:],
+        },
+        fit(),
+        E,
+        ("rna", "adt", "indexes"),
+    ),
     ("infinity", cell(np.inf), fit(), E, ("adt", "infinity")),
     ("minus infinity", cell(-np.inf), fit(), E, ("adt", "infinity")),
     (
@@ -100,6 +110,13 @@ DATA_IN_FIT = [
         fit(),
         E,
         ("adt", "dates"),
+    ),
+    (
+        "a word among numbers in a DataFrame",
+        having(adt=pd.DataFrame({"dose": [1, 2, "q", 4, 5, 6, 7, 8]})),
+        fit(),
+        E,
+        ("adt", "dose", "q", "row 2"),
     ),
     (
         "dates in a DataFrame",
