@@ -8,7 +8,7 @@ from linear_gaussian import LinearGaussian
 
 from skpoe import PoEVAE
 from skpoe.data.rows import Rows
-from skpoe.objectives import ELBO
+from skpoe.objectives import ELBO, Objective
 from skpoe.random import row_keys
 from skpoe.threads import limit_threads
 from skpoe.training import Plan, train
@@ -171,12 +171,12 @@ def test_gradients_are_clipped():
 def test_weights_keep_their_share_whatever_the_batches(batch_size):
     """Where the loss is least does not depend on which rows stand in a batch together."""
 
-    class Distance(torch.nn.Module):
+    class Distance(Objective):
         def __init__(self):
             super().__init__()
             self.centre = torch.nn.Parameter(torch.zeros(()))
 
-        def forward(self, model, batch, noise, kl_weight):
+        def forward(self, model, batch, noise, kl_weight=1.0):
             return -(self.centre - (batch.values[0][:, 0] > middle).float()).square()
 
     world, objective = LinearGaussian(), Distance()
