@@ -188,14 +188,13 @@ class Fitting:
         """Compose a new model."""
         n_rows = n_distinct(source) if self.linear else len(source)
         given = (self.estimator, layout.names, likelihoods, seed, n_rows)
-        pieces = Pieces(*given, self.linear)
-        pieces.is_trial = self.is_trial
+        pieces = Pieces(*given, self.linear, is_trial=self.is_trial)
         model, objective = self._assemble(pieces, source)
         if self.linear and len(pieces.latent_dims) > 1:
             rows = hold(source, weight, model)
             dims, shrinkage = pieces.latent_dims, self.estimator.shrinkage
             chosen = choose_latent_dim(model, rows, split, seed, dims, shrinkage)
-            pieces = Pieces(*given, self.linear, chosen)
+            pieces = Pieces(*given, self.linear, chosen, is_trial=self.is_trial)
             model, objective = self._assemble(pieces, source)
         self.auto |= {
             **pieces.auto,

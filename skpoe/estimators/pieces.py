@@ -66,6 +66,8 @@ class Pieces:
         Whether networks are ``LinearPlus``, to start at factor analysis.
     latent_dim : int, default=None
         D; the largest of ``latent_dims`` when None.
+    is_trial : bool, default=False
+        Whether the model is only to show how far its start leads.
     """
 
     def __init__(
@@ -77,12 +79,12 @@ class Pieces:
         n_rows: int,
         linear: bool = False,
         latent_dim: int | None = None,
+        *,
+        is_trial: bool = False,
     ) -> None:
-        self.n_rows, self.linear = n_rows, linear
-        # whether a start at factor analysis was possible, and a random one led further
+        self.n_rows, self.linear, self.is_trial = n_rows, linear, is_trial
+        # whether a start at factor analysis was possible, and a random one is tried or led further
         self.outdone = not linear and is_linear(estimator, likelihoods)
-        # or is to show how far it leads
-        self.is_trial = False
         if linear:
             for likelihood in likelihoods:
                 likelihood.read_linearly()

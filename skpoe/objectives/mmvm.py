@@ -44,5 +44,5 @@ class MMVMObjective(Objective):
         own = all_and_each(n_modalities, z.device)[1:, None]
         fit = self._fit(model, z, batch, all_and_each(n_modalities)[1:]) * own
         kl = over_draws(single.component_log_prob(z) - mixture.mixture_log_prob(z))
-        kl = ((kl + single.private_kl()) * batch.observed.mT).sum(0)
+        kl = (single.plus_private_kl(kl) * batch.observed.mT).sum(0)
         return (over_draws(fit.sum(-1)) * batch.observed.mT).sum(0) - self._cost(kl, kl_weight)

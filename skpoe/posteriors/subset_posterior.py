@@ -173,16 +173,16 @@ class SubsetPosterior:
             value = self.family.prior_kl(self.params, self.prior.natural())
         else:
             value = (self.component_log_prob(z) - self.prior.log_prob(self.shared(z))).mean(0)
-        return value + self.private_kl()
+        return self.plus_private_kl(value)
 
-    def private_kl(self, beyond: SubsetPosterior | None = None) -> Tensor | float:
-        """KL from the prior of the private variables that are reached: (S, N) nats, or 0.
+    def plus_private_kl(self, kl: Tensor, beyond: SubsetPosterior | None = None) -> Tensor:
+        """Add the KL from the prior of the private variables that are reached, if there are any.
 
-        With ``beyond``, of those that this other one does not reach.
+        With ``beyond``, of those that this other posterior does not reach.
         """
         if self.private is None:
-            return 0.0
-        return self.private.kl(None if beyond is None else beyond.private)
+            return kl
+        return kl + self.private.kl(None if beyond is None else beyond.private)
 
     def kl_to(self, other: SubsetPosterior, z: Tensor, *, shared_only: bool = False) -> Tensor:
         """KL of each of the posteriors from those of another: (S, N) nats.
@@ -196,7 +196,7 @@ class SubsetPosterior:
         else:
             theirs = self.family.log_prob(other.params, self.shared(z))
             value = (self.component_log_prob(z) - theirs).mean(0)
-        return value if shared_only else value + self.private_kl(beyond=other)
+        return value if shared_only else self.plus_private_kl(value, beyond=other)
 
     def divergence_from(
         self, other: SubsetPosterior | None, noise: RowNoise, n_draws: int = 1
