@@ -44,6 +44,9 @@ class MultimodalVAE(nn.Module):
     private : PrivateLatents, default=None
         Latent variables that belong to one modality each. z is then (K, S, N, D + M * P), the
         private parts behind the shared one.
+    prediction_networks : Networks, default=None
+        As decoders, for posterior means of rows that lack the modality: such a mean lies between
+        what z may be, and a decoder is at its best where z is likely to be.
     """
 
     # a ModuleList, read as what it holds
@@ -57,6 +60,7 @@ class MultimodalVAE(nn.Module):
         likelihoods: Sequence[Likelihood],
         subsets: Subsets,
         private: PrivateLatents | None = None,
+        prediction_networks: Networks | None = None,
     ) -> None:
         super().__init__()
         self.strategy = strategy
@@ -64,6 +68,7 @@ class MultimodalVAE(nn.Module):
         prior.bind(strategy)
         self.private = private
         self.decoders = networks_of(decoders)
+        self.prediction_networks = prediction_networks
         self.likelihoods = nn.ModuleList(likelihoods)  # type: ignore[assignment]
         self.subsets = subsets
         self.has_started = False
@@ -109,6 +114,8 @@ class MultimodalVAE(nn.Module):
             weight, bias, noise = likelihood.start_at(part.loadings, part.mean, part.noise)
             cast("LinearPlus", decoder).start(weight, bias)
             noises.append(noise)
+        if self.prediction_networks is not None:
+            self.prediction_networks.load_state_dict(self.decoders.state_dict())
         self.strategy.start_at(replace(start, noise=torch.cat(noises)), widths, trust)
         self.has_started = True
 
@@ -257,6 +264,21 @@ class MultimodalVAE(nn.Module):
         """Apply every decoder to draws of its own, as :meth:`decode` does: M tensors (..., D)."""
         raws = self._decoded(draws)
         return [raw.unflatten(0, z.shape[:-1]) for raw, z in zip(raws, draws, strict=True)]
+
+    def predict(self, centre: Tensor, modality: int) -> Tensor:
+        """Say what to expect of a modality where it was not read: (..., D) -> (..., n_outputs).
+
+        Of a posterior mean, as :meth:`decode` does where there are no networks for it.
+        """
+        if self.prediction_networks is None:
+            return self.decode(centre, modality)
+        seen = self._seen(centre, modality).flatten(0, -2)
+        return self.prediction_networks.one(modality, seen).unflatten(0, centre.shape[:-1])
+
+    def predict_own(self, centres: Sequence[Tensor]) -> Sequence[Tensor] | Tensor:
+        """Apply every prediction network to posterior means of its own: M (N, D)."""
+        networks = self.decoders if self.prediction_networks is None else self.prediction_networks
+        return networks.own([self._seen(z, m) for m, z in enumerate(centres)])
 
     def _decoded(self, draws: Sequence[Tensor] | Tensor) -> Sequence[Tensor] | Tensor:
         if isinstance(draws, Tensor) and self.private is None:

@@ -23,8 +23,9 @@ SHAPING = set(
     "activation alpha beta bound covariance decoder dtype embedding_dim encoder free_bits "
     "gradient hidden_layer_sizes init joint joint_encoder latent_dim likelihood "
     "likelihood_weights modalities n_drawn n_samples n_spheres n_subsets objective posterior "
-    "prediction_weight prior private_dim set_encoder shrinkage sphere_dim start_weight "
-    "subsets trust unstructured_encoder variational_posterior variational_strategy".split()
+    "prediction_networks prediction_weight prior private_dim set_encoder shrinkage sphere_dim "
+    "start_weight subsets trust unstructured_encoder variational_posterior "
+    "variational_strategy".split()
 )
 FAST = {"max_iter": 3, "n_importance_samples": 16, "latent_dim": 2, "random_state": 0}
 every_estimator = pytest.mark.parametrize("cls", VAES)

@@ -7,7 +7,7 @@ from torch import nn
 
 import skpoe
 from skpoe import MIWAE, PoEVAE
-from skpoe.estimators import fitting, init_choice, poevae
+from skpoe.estimators import fitting, init_choice
 from skpoe.estimators.init_choice import Outcome, leads
 from skpoe.training import Run, optimizer_of
 
@@ -55,18 +55,16 @@ def test_what_was_chosen_is_what_it_would_be_by_hand(
         return init_choice.try_out(model, objective, *args)
 
     monkeypatch.setattr(fitting, "try_out", try_out)
-    if early_stopping:
-        monkeypatch.setattr(poevae, "_FEW_ROWS", 350)
-    X = curved(350)
-    make = {**QUICK, "early_stopping": early_stopping}
+    X, make = curved(350), {**QUICK, "early_stopping": early_stopping}
     est = PoEVAE(**make).fit(X)
     assert est.auto_["init"] == ("random" if random_leads else "factor_analysis")
-    weight = (1.0 if early_stopping else 2.0) if random_leads else 3.0
+    weight = 0.1 if random_leads else 3.0
     assert est.auto_["prediction_weight"] == weight
-    assert tried == [1.0, 3.0]
+    assert est.auto_["prediction_networks"] is random_leads
+    assert tried == [0.1, 3.0]
     assert est.model_.has_started is ("trust" in est.auto_) is not random_leads
     # the trial has left no trace
-    by_hand = {name: est.auto_[name] for name in ("init", "prediction_weight")}
+    by_hand = {n: est.auto_[n] for n in ("init", "prediction_networks", "prediction_weight")}
     same = PoEVAE(**make, **by_hand).fit(X)
     assert same.auto_ == est.auto_
     assert_same(same, est, X)

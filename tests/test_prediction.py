@@ -51,7 +51,7 @@ def log_normal(x, mean, variance):
     return -0.5 * ((x - mean) ** 2 / variance + np.log(variance))
 
 
-def exact_terms(world, X, parts):
+def exact_terms(world, X, parts, predict=lambda W, z: W @ z):
     """Each shown entry, predicted from the part of the split that its modality is not in."""
     variance = 0.01 + np.exp(2 * LOG_ERROR)
     expected = np.zeros((world.n, 3))
@@ -63,7 +63,8 @@ def exact_terms(world, X, parts):
             other = parts[1, n] if parts[0, n, m] else parts[0, n]
             row = [x[n] if other[k] else np.full_like(x[n], np.nan) for k, x in enumerate(X)]
             z = posterior_mean(np.concatenate(row), np.zeros(len(W)), W, s2)
-            expected[n, m] = np.nansum(log_normal(X[m][n], world.W[m] @ z, variance[m]))
+            mean = predict(world.W[m], z)
+            expected[n, m] = np.nansum(log_normal(X[m][n], mean, variance[m]))
     return expected
 
 

@@ -27,6 +27,7 @@ from skpoe.estimators.starting import (
 from skpoe.nn import Shared
 
 QUICK = {"latent_dim": 2, "hidden_layer_sizes": (8,), "random_state": 0, "n_threads": 1}
+OF_POEVAE = {"prediction_networks", "prediction_weight"}
 AUTO = {
     "init",
     "latent_dim",
@@ -96,7 +97,7 @@ def test_what_was_chosen_gives_the_same_model_by_hand(cls, how, monkeypatch):
     X = bent(120)
     make = {"hidden_layer_sizes": (8,), "random_state": 0, "n_threads": 1, **how}
     chosen = cls(**make).fit(X)
-    assert set(chosen.auto_) == AUTO | ({"prediction_weight"} if cls is PoEVAE else set())
+    assert set(chosen.auto_) == AUTO | (OF_POEVAE if cls is PoEVAE else set())
     assert chosen.auto_["init"] == "factor_analysis"
     assert chosen.auto_["covariance"] == "full"
     half, all_but_one = 4, 6
@@ -153,7 +154,7 @@ def test_zeros_and_ones_start_at_random_and_other_values_do_not():
         started = likelihood == "student_t"
         assert est.auto_["likelihood"] == [likelihood] * 2
         assert est.auto_["init"] == ("factor_analysis" if started else "random")
-        assert est.auto_["prediction_weight"] == (3.0 if started else 0.0)
+        assert est.auto_["prediction_weight"] == (3.0 if started else 0.1)
         assert est.model_.has_started is started
     mixed = PoEVAE(**QUICK, max_iter=0).fit([bits, real])
     assert mixed.auto_["likelihood"] == ["bernoulli", "student_t"]

@@ -91,6 +91,8 @@ class BaseVAE(SharedParameters, CallbackSupportMixin, BaseMultimodal):
         weight = kept["auto"].get("prediction_weight")
         if isinstance(weight, float) and 0 <= weight < math.inf:
             auto["prediction_weight"] = weight
+        if isinstance(has := kept["auto"].get("prediction_networks"), bool):
+            auto["prediction_networks"] = has
         return recompose(self, layout, likelihoods, kept["seed"], auto)
 
     def _settle(self, kept, layout, model, objective, moments):

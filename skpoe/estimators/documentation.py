@@ -58,8 +58,9 @@ _PARAMETERS = {
     "imputation": """{"auto", "mean", "posterior", "importance"}, {default}
         Whether ``predict_missing`` and ``reconstruct`` decode the posterior mean, or average over
         draws, as they are or weighted by p(x, z) / q(z | x). "auto" is "mean" ("importance" in
-        MIWAE) where all columns are numbers. Where rates or probabilities are averaged it is
-        "posterior": few draws may have nearly all the weight, which does these more harm.""",
+        MIWAE) where all columns are numbers, or there are networks that predict. Where rates or
+        probabilities are averaged it is "posterior": few draws may have nearly all the weight,
+        which does these more harm.""",
     "learning_rate": """{"one_cycle", "constant"}, {default}
         Schedule: up to ``learning_rate_init`` in the first tenth of training, then down to zero;
         or constant.""",
@@ -73,8 +74,11 @@ _PARAMETERS = {
         is 1 unless hidden modalities of held-out rows are likelier under another.""",
     "prediction_weight": """float or "auto", {default}
         Weight in training of how well each modality is predicted from others. "auto" is 3 with a
-        start at factor analysis; where ``init="auto"`` tried it and chose a random one, 2 below
-        2,000 rows, else 1; else 0.""",
+        start at factor analysis; 0.1 with ``prediction_networks``; else 0.""",
+    "prediction_networks": """bool or "auto", {default}
+        Whether networks of their own, made as decoders are, predict modalities that a row lacks
+        from its posterior mean. Nothing else in the model learns from their errors. "auto": with
+        a random start, if there are two modalities or more.""",
     "start_weight": """float or "auto", {default}
         How much of a start at factor analysis is kept: weights end at ``start_weight`` times the
         start plus the rest times what training came to. "auto" trains without a fifth of the

@@ -65,7 +65,6 @@ class Fitting:
         # a cycle is planned for its whole length, which single epochs do not know
         self._rate = estimator.learning_rate if n_epochs is None else "constant"
         self.linear = False
-        self.is_trial = False
         # what the parameters that may be "auto" came to
         self.auto: dict[str, Any] = {}
 
@@ -188,13 +187,13 @@ class Fitting:
         """Compose a new model."""
         n_rows = n_distinct(source) if self.linear else len(source)
         given = (self.estimator, layout.names, likelihoods, seed, n_rows)
-        pieces = Pieces(*given, self.linear, is_trial=self.is_trial)
+        pieces = Pieces(*given, self.linear)
         model, objective = self._assemble(pieces, source)
         if self.linear and len(pieces.latent_dims) > 1:
             rows = hold(source, weight, model)
             dims, shrinkage = pieces.latent_dims, self.estimator.shrinkage
             chosen = choose_latent_dim(model, rows, split, seed, dims, shrinkage)
-            pieces = Pieces(*given, self.linear, chosen, is_trial=self.is_trial)
+            pieces = Pieces(*given, self.linear, chosen)
             model, objective = self._assemble(pieces, source)
         self.auto |= {
             **pieces.auto,
@@ -231,7 +230,7 @@ class Fitting:
         outcomes = []
         for linear in (False, True):
             trial = Fitting(self.estimator, goes_on=False)
-            trial.linear, trial.is_trial = linear, True
+            trial.linear = linear
             model, objective = trial._compose(
                 source, weight, layout, copy.deepcopy(likelihoods), split, seed
             )

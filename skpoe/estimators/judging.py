@@ -68,7 +68,7 @@ def _errors_of_hidden(model: MultimodalVAE, batch: Batch) -> Tensor:
     total = batch.values[0].new_zeros(len(batch))
     for m, (truth, scored) in enumerate(hidden):
         likelihood = model.likelihoods[m]
-        filled = likelihood.comparable(likelihood.standardised_mean(model.decode(z[m], m)))
+        filled = likelihood.comparable(likelihood.standardised_mean(model.predict(z[m], m)))
         total += ((filled - likelihood.comparable(truth)).square() * scored).mean(-1)
     return total
 

@@ -81,6 +81,7 @@ class SharedParameters:
         "shrinkage": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "trust": [Interval(Real, 0, 1, closed="right"), StrOptions({"auto"})],
         "prediction_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "prediction_networks": ["boolean", StrOptions({"auto"})],
         "start_weight": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],

@@ -23,7 +23,7 @@ from ..private import PrivateLatents
 from ..random import derive_seed, lend_global_generator
 from ..strategies import JointEncoder, ProductOfExperts, Strategy
 from ..subsets import Subsets
-from .starting import is_linear, most_latent, powers_up_to
+from .starting import most_latent, powers_up_to
 
 # networks beside a linear part read values clipped to so many deviations
 _REACH = 5.0
@@ -66,8 +66,6 @@ class Pieces:
         Whether networks are ``LinearPlus``, to start at factor analysis.
     latent_dim : int, default=None
         D; the largest of ``latent_dims`` when None.
-    is_trial : bool, default=False
-        Whether the model is only to show how far its start leads.
     """
 
     def __init__(
@@ -79,12 +77,8 @@ class Pieces:
         n_rows: int,
         linear: bool = False,
         latent_dim: int | None = None,
-        *,
-        is_trial: bool = False,
     ) -> None:
-        self.n_rows, self.linear, self.is_trial = n_rows, linear, is_trial
-        # whether a start at factor analysis was possible, and a random one is tried or led further
-        self.outdone = not linear and is_linear(estimator, likelihoods)
+        self.n_rows, self.linear = n_rows, linear
         if linear:
             for likelihood in likelihoods:
                 likelihood.read_linearly()
@@ -130,11 +124,16 @@ class Pieces:
         # many factors is too sure of what it has seen
         return powers_up_to(most) if self.n_features > self.n_rows else [most]
 
+    def choice(self, name: str, usual: Any) -> Any:
+        """Read a parameter that may be "auto": as it was in an earlier fit, or else as usual."""
+        wanted = getattr(self._estimator, name)
+        self.auto[name] = self.auto.get(name, usual) if wanted == "auto" else wanted
+        return self.auto[name]
+
     def gaussian(self, auto: str = "diag") -> Family:
         """Give the Gaussian family that ``covariance`` names."""
-        wanted = self._estimator.covariance
-        self.auto["covariance"] = covariance = auto if wanted == "auto" else wanted
-        return FullGaussian() if covariance == "full" else DiagonalGaussian()
+        full = self.choice("covariance", auto) == "full"
+        return FullGaussian() if full else DiagonalGaussian()
 
     def encoders(self, family: Family, latent_dim: int | None = None) -> Networks:
         """One network a modality, (N, F_m) -> (N, outputs of the family)."""
@@ -193,8 +192,13 @@ class Pieces:
         prior: Prior,
         subsets: Subsets | None = None,
         private: PrivateLatents | None = None,
+        *,
+        predicts: bool = False,
     ) -> MultimodalVAE:
-        """Compose a model: its decoders are made last, its subsets are all modalities together."""
+        """Compose a model: its decoders are made last, its subsets are all modalities together.
+
+        ``predicts`` says whether networks like its decoders are to predict what is hidden.
+        """
         seen = prior.latent_dim + (0 if private is None else private.prior.latent_dim)
         return MultimodalVAE(
             strategy,
@@ -203,6 +207,7 @@ class Pieces:
             self.likelihoods,
             Subsets.full(self.n_modalities) if subsets is None else subsets,
             private,
+            self.decoders(seen) if predicts else None,
         )
 
     def objective(self, kind: type[Objective], **more: Any) -> Objective:

@@ -12,8 +12,9 @@ from .base import BaseVAE
 from .documentation import documented
 from .pieces import Pieces
 
-# below so many rows a heavier term for predictions was worth what the density loses (measured)
-_FEW_ROWS = 2000
+# of the term for predictions, with a start at factor analysis, and for networks of their own:
+# these learn from nothing else, and beside a small gradient others are not clipped
+_STARTED, _OF_NETWORKS = 3.0, 0.1
 
 
 @documented
@@ -79,20 +80,22 @@ class PoEVAE(BaseVAE):
     shrinkage: float | str = "auto"
     trust: float | str = "auto"
     prediction_weight: float | str = "auto"
+    prediction_networks: bool | str = "auto"
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
         family = pieces.gaussian(auto="full")
         strategy = pieces.product(family)
-        model = pieces.model(strategy, StandardGaussian(pieces.latent_dim))
-        wanted = self.prediction_weight
-        usual = 3.0 if pieces.linear else 0.0
-        if pieces.outdone:
-            # in a trial it would slow down what the trial is to show
-            usual = 2.0 if pieces.n_rows < _FEW_ROWS and not pieces.is_trial else 1.0
-        if wanted == "auto":
-            wanted = pieces.auto.get("prediction_weight", usual)  # as it was in an earlier fit
-        weight = float(wanted)
-        pieces.auto["prediction_weight"] = weight
-        return model, pieces.objective(
+        # one modality has nothing to be predicted from
+        able = pieces.n_modalities > 1 and self.prediction_weight != 0
+        apart = pieces.choice("prediction_networks", able and not pieces.linear)
+        if apart and not able:
+            raise ValueError(
+                "prediction_networks=True are for two modalities or more, and learn what "
+                "prediction_weight weighs: it must not be 0, or leave prediction_networks='auto'."
+            )
+        usual = _OF_NETWORKS if apart else _STARTED if pieces.linear else 0.0
+        weight = float(pieces.choice("prediction_weight", usual))
+        prior = StandardGaussian(pieces.latent_dim)
+        return pieces.model(strategy, prior, predicts=apart), pieces.objective(
             AlignedELBO, prediction_weight=weight, n_modalities=pieces.n_modalities
         )

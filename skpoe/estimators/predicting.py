@@ -94,6 +94,10 @@ class PredictionMixin:
                 mask = batch.masks[m]
                 rows = ~mask.all(-1) if missing_only else torch.ones_like(mask[:, 0])
                 decoded = model.mean(z[:, :, rows], m)  # (K, S, rows, W)
+                if how == "mean" and model.prediction_networks is not None:
+                    lacks = ~mask[rows].any(-1, keepdim=True)
+                    predicted = model.likelihoods[m].mean(model.predict(z[:, :, rows], m))
+                    decoded = torch.where(lacks, predicted, decoded)
                 mean = torch.einsum("ksn,ksnf->nf", weights[:, :, rows].to(decoded.dtype), decoded)
                 told = say(model.likelihoods[m], mean)
                 everywhere = told.new_full((len(batch), told.shape[1]), torch.nan)
@@ -107,6 +111,8 @@ class PredictionMixin:
         """Read ``imputation``."""
         if imputation != "auto":
             return imputation
+        if self.model_.prediction_networks is not None:
+            return "mean"
         members = (part for each in self.model_.likelihoods for part in each.members())
         is_linear = all(part.mean_is_linear for part in members)
         return self._auto_imputation if is_linear else "posterior"

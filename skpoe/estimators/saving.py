@@ -35,6 +35,8 @@ _DOCUMENT = {
 # where files go, and what torch compiles, is no part of a model; and none that is loaded shall
 # write where a stranger says
 UNSAVED = {"checkpoint", "checkpoint_every", "compile", "resume"}
+# parameters that files of earlier versions do not say, and what these did
+_LATER = {"prediction_networks": False}
 _OUTPUTS = ("default", "pandas", "polars", None)
 # a seed or a count of steps is a torch integer
 _MOST = 2**63
@@ -292,6 +294,7 @@ def refusing() -> Iterator[None]:
 
 def _parameters(cls: type, said: dict[str, Any], decode: Decoder) -> dict[str, Any]:
     known = set(inspect.signature(cls).parameters) - UNSAVED
+    said = {name: value for name, value in _LATER.items() if name in known} | said
     if unknown := sorted(set(said) - known):
         raise FileFormatError(f"{cls.__name__} has no parameters {unknown[:10]}")
     if missing := sorted(known - set(said)):

@@ -15,6 +15,8 @@ from .base import Objective, over_draws, where_shown
 
 # of the errors that hidden modalities are predicted with: the least variance, and the start
 _LEAST_VARIANCE, _LOG_ERROR = 0.01, -0.15
+# of what prediction networks see in training: share of the rows that show nothing, and noise
+_OF_NOTHING, _BLUR = 1 / 16, 0.2
 
 
 class AlignedELBO(Objective):
@@ -41,7 +43,8 @@ class AlignedELBO(Objective):
     in standardised units, up to a constant. The variance v_m is learned for this term alone, so
     errors of prediction never become noise of the generative model, Gaussian or Student-t. Other
     likelihoods judge the prediction themselves; what they learn, as a scale or a dispersion, is
-    then of both.
+    then of both. Where the model has ``prediction_networks``, these predict in the place of its
+    decoders, from posterior means that do not learn from it.
 
     Parameters
     ----------
@@ -110,7 +113,8 @@ class AlignedELBO(Objective):
         value = -self._cost(joint.kl(z)[0], kl_weight)
         if self.prediction_weight and len(parts):
             centres = posterior[1:].centres()[0]
-            fit, prediction = self._fit_and_prediction(model, batch, z, parts, centres)
+            fit, guesses = self._fit_and_guesses(model, batch, z, parts, centres, noise)
+            prediction = self._prediction(model, batch, guesses) * parts.any(-1).all(0)
             value = value + fit + 0.5 * self.prediction_weight * prediction
         else:
             value = value + over_draws(self._fit(model, z, batch).sum(-1))[0]
@@ -120,34 +124,59 @@ class AlignedELBO(Objective):
         apart = (joint.kl_to(posterior[1:], z, shared_only=True) * parts.any(-1)).sum(0)
         return value - self.alpha * (apart / 2 if self.parts == "split" else apart)
 
-    def _fit_and_prediction(
+    def _fit_and_guesses(
         self,
         model: MultimodalVAE,
         batch: Batch,
         z: Tensor,
         parts: Tensor,
         centres: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Log p(x | z) of draws, and the cross term; each decoder is called once.
+        noise: RowNoise,
+    ) -> tuple[Tensor, Sequence[Tensor] | Tensor]:
+        """Log p(x | z) of draws, and what each modality is expected to be; each network runs once.
 
         ``centres`` (2, N, D) are the posterior means given the two parts (2, N, M).
         """
-        fit = prediction = z.new_zeros(len(batch))
         # a modality is predicted from the part that it is not in
         others = [torch.where(part[:, None], centres[1], centres[0]) for part in parts[0].mT]
+        if model.prediction_networks is not None:
+            guesses = model.predict_own(self._blurred(others, noise.fold("blur")))
+            return over_draws(self._fit(model, z, batch).sum(-1))[0], guesses
         raws = model.decode_own([torch.cat([z[:, 0], other[None]]) for other in others])
+        fit = z.new_zeros(len(batch))
         for m, (likelihood, raw) in enumerate(zip(model.likelihoods, raws, strict=True)):
+            term = likelihood.log_prob(batch.values[m], batch.masks[m], raw[:-1])
+            fit = fit + self._weight(m) * over_draws(term)
+        return fit, [raw[-1] for raw in raws]
+
+    def _blurred(self, centres: Sequence[Tensor], noise: RowNoise) -> list[Tensor]:
+        """Posterior means as prediction networks see them, which must not learn rows by heart.
+
+        Now and then a row shows nothing: its mean is zero.
+        """
+        size, dtype = centres[0].shape[-1], centres[0].dtype
+        shows = noise.fold("nothing").uniform(event=1, dtype=dtype) > _OF_NOTHING
+        blur = _BLUR * noise.normal(event=size, dtype=dtype)
+        return [(centre.detach() + blur) * shows for centre in centres]
+
+    def _prediction(
+        self, model: MultimodalVAE, batch: Batch, guesses: Sequence[Tensor] | Tensor
+    ) -> Tensor:
+        """Score what each modality is expected to be, (N,)."""
+        prediction = batch.values[0].new_zeros(len(batch))
+        for m, (likelihood, raw) in enumerate(zip(model.likelihoods, guesses, strict=True)):
             x, mask = batch.values[m], batch.masks[m]
-            weight = 1.0 if self.likelihood_weights is None else self.likelihood_weights[m]
-            fit = fit + weight * over_draws(likelihood.log_prob(x, mask, raw[:-1]))
             if likelihood.has_own_noise and self.log_error is not None:
                 variance = _LEAST_VARIANCE + (2 * self.log_error[m]).exp()
-                gap = (x - raw[-1]).square() / variance + variance.log()
+                gap = (x - raw).square() / variance + variance.log()
                 term = -0.5 * (gap * mask).sum(-1)
             else:
-                term = likelihood.log_prob(x, mask, raw[-1])
-            prediction = prediction + weight * term
-        return fit, prediction * parts.any(-1).all(0)
+                term = likelihood.log_prob(x, mask, raw)
+            prediction = prediction + self._weight(m) * term
+        return prediction
+
+    def _weight(self, modality: int) -> float | Tensor:
+        return 1.0 if self.likelihood_weights is None else self.likelihood_weights[modality]
 
     def _parts(self, observed: Tensor, noise: RowNoise) -> Tensor:
         """Subsets to align, (S, N, M); empty where there is nothing to align."""

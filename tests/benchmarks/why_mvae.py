@@ -90,7 +90,7 @@ METHODS = {
     "MVAE": MVAE(),
     "original": Original(),
     "original, never empty": NeverEmpty(),
-    "PoEVAE, diagonal": PoEVAE(covariance="diag"),
+    "PoEVAE, diagonal": PoEVAE(covariance="diag", prediction_networks=False),
     "MoPoE": MoPoE(),
     "MMVAE": MMVAE(posterior="gaussian", n_samples=10),
     "VAEVAE": VAEVAE(),
