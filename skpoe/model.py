@@ -211,7 +211,7 @@ class MultimodalVAE(nn.Module):
         asked = () if scored is None else tuple(map(tuple, scored.T.tolist()))
         if self.private is None and all(map(all, asked)):
             raws = self.decoders.every(z.flatten(0, -2))
-            return self._log_probs(batch, raws, z.shape[:-1])
+            return self.log_probs(batch, raws, z.shape[:-1])
         if scored is None:
             return self.terms([z] * self.n_modalities, batch)
         places = _places(asked, z.device)
@@ -232,12 +232,15 @@ class MultimodalVAE(nn.Module):
 
         All of the same shape; they may come stacked, as one tensor.
         """
-        return self._log_probs(batch, self._decoded(draws), draws[0].shape[:-1])
+        return self.log_probs(batch, self._decoded(draws), draws[0].shape[:-1])
 
-    def _log_probs(
+    def log_probs(
         self, batch: Batch, raws: Sequence[Tensor] | Tensor, shape: torch.Size
     ) -> Tensor:
-        """Log-densities of every modality, of what decoders say, (R, W): (*shape, M)."""
+        """Log-densities of every modality, of what its network says, (R, W): (*shape, M).
+
+        ``shape`` is that of R.
+        """
         like = self.likelihoods[0]
         if isinstance(raws, Tensor) and like.is_stateless and self._are_alike:
             axes = (slice(None), *[None] * (len(shape) - 1))
@@ -275,9 +278,11 @@ class MultimodalVAE(nn.Module):
         seen = self._seen(centre, modality).flatten(0, -2)
         return self.prediction_networks.one(modality, seen).unflatten(0, centre.shape[:-1])
 
-    def predict_own(self, centres: Sequence[Tensor]) -> Sequence[Tensor] | Tensor:
-        """Apply every prediction network to posterior means of its own: M (N, D)."""
+    def predict_own(self, centres: Tensor) -> Sequence[Tensor] | Tensor:
+        """Apply every prediction network to posterior means of its own, (M, N, D)."""
         networks = self.decoders if self.prediction_networks is None else self.prediction_networks
+        if self.private is None:
+            return networks.own(centres)
         return networks.own([self._seen(z, m) for m, z in enumerate(centres)])
 
     def _decoded(self, draws: Sequence[Tensor] | Tensor) -> Sequence[Tensor] | Tensor:

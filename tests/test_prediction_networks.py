@@ -12,6 +12,7 @@ from torch import nn
 
 from skpoe import PoEVAE
 from skpoe.data.batch import Batch
+from skpoe.nn import Shared
 from skpoe.nn.networks import SeparateNetworks
 from skpoe.objectives import AlignedELBO, aligned_elbo
 
@@ -57,7 +58,7 @@ def test_posterior_means_are_blurred_and_some_rows_show_nothing(monkeypatch):
     model, batch = with_networks(world.model()), world.batch()
     networks, seen = model.prediction_networks, []
     own = networks.own
-    networks.own = lambda centres: seen.append(torch.stack(centres).detach()) or own(centres)
+    networks.own = lambda centres: seen.append(centres.detach()) or own(centres)
     for blur in (0.2, 0.0):
         monkeypatch.setattr(aligned_elbo, "_BLUR", blur)
         objective(1.0)(model, batch, noise_for(batch))
@@ -82,6 +83,26 @@ def test_nothing_else_learns_from_their_errors(world, weight):
     for a, b in zip(plain, ours, strict=False):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
     assert all(gradient.abs().sum() > 0 for gradient in ours[len(others) :])
+
+
+SHARED = {name: Shared(embedding_dim=3, tied=True) for name in ("encoder", "decoder")}
+
+
+@pytest.mark.parametrize("params", [{}, SHARED], ids=["own", "tied"])
+@pytest.mark.parametrize("bits", [False, True])
+def test_they_share_nothing_with_the_rest(bits, params):
+    X = [np.random.default_rng(m).normal(size=(30, 3)) for m in range(3)]
+    X = [(x > 0).astype(float) for x in X] if bits else X
+    est = PoEVAE(**QUICK, init="random", max_iter=0, **params).fit(X)
+    model, batch = est.model_, est.model_.read(X)
+    apart = {id(p) for p in model.prediction_networks.parameters()}
+    others = [p for p in model.parameters() if id(p) not in apart]
+    value = est._objective(model, batch, noise_for(batch)).sum()
+    plain = AlignedELBO()(model, batch, noise_for(batch)).sum()
+    ours, theirs = (torch.autograd.grad(v, others, allow_unused=True) for v in (value, plain))
+    assert len(others) + len(apart) == len({*map(id, model.parameters())})
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
 
 def planted(est, says):
@@ -171,7 +192,7 @@ def test_where_they_are():
         (real, {"decoder": nn.Linear}, True),
         (real, {"init": "random", "prediction_weight": 0}, False),
         (real, {"init": "random", "prediction_networks": False}, False),
-        (real, {"prediction_networks": True}, True),
+        (real, {"prediction_networks": np.True_, "prediction_weight": np.float32(1)}, True),
         (np.hstack(real), {"init": "random"}, False),
     ):
         est = PoEVAE(**QUICK, max_iter=0, **params).fit(X)

@@ -127,7 +127,8 @@ class Pieces:
     def choice(self, name: str, usual: Any) -> Any:
         """Read a parameter that may be "auto": as it was in an earlier fit, or else as usual."""
         wanted = getattr(self._estimator, name)
-        self.auto[name] = self.auto.get(name, usual) if wanted == "auto" else wanted
+        value = self.auto.get(name, usual) if wanted == "auto" else wanted
+        self.auto[name] = type(usual)(value)
         return self.auto[name]
 
     def gaussian(self, auto: str = "diag") -> Family:
@@ -200,10 +201,12 @@ class Pieces:
         ``predicts`` says whether networks like its decoders are to predict what is hidden.
         """
         seen = prior.latent_dim + (0 if private is None else private.prior.latent_dim)
+        decoders = self.decoders(seen)
+        self._tied.clear()  # what predicts shares nothing with the rest
         return MultimodalVAE(
             strategy,
             prior,
-            self.decoders(seen),
+            decoders,
             self.likelihoods,
             Subsets.full(self.n_modalities) if subsets is None else subsets,
             private,

@@ -94,7 +94,7 @@ class PoEVAE(BaseVAE):
                 "prediction_weight weighs: it must not be 0, or leave prediction_networks='auto'."
             )
         usual = _OF_NETWORKS if apart else _STARTED if pieces.linear else 0.0
-        weight = float(pieces.choice("prediction_weight", usual))
+        weight = pieces.choice("prediction_weight", usual)
         prior = StandardGaussian(pieces.latent_dim)
         return pieces.model(strategy, prior, predicts=apart), pieces.objective(
             AlignedELBO, prediction_weight=weight, n_modalities=pieces.n_modalities

@@ -126,6 +126,11 @@ class SharedNetwork(Networks):
         both = self._both(torch.stack(list(values), dim=1), torch.tanh(self.embedding))
         return self.network(both.flatten(0, 1)).unflatten(0, both.shape[:2])
 
+    def own(self, values: Sequence[Tensor] | Tensor) -> Sequence[Tensor] | Tensor:
+        if not isinstance(values, Tensor) and len({value.shape for value in values}) > 1:
+            return super().own(values)
+        return self.each(values).unbind(1)
+
     def every(self, x: Tensor) -> Sequence[Tensor]:
         return self.each([x] * len(self)).unbind(1)
 

@@ -137,8 +137,8 @@ class AlignedELBO(Objective):
 
         ``centres`` (2, N, D) are the posterior means given the two parts (2, N, M).
         """
-        # a modality is predicted from the part that it is not in
-        others = [torch.where(part[:, None], centres[1], centres[0]) for part in parts[0].mT]
+        # a modality is predicted from the part that it is not in: (M, N, D)
+        others = torch.where(parts[0].mT[..., None], centres[1], centres[0])
         if model.prediction_networks is not None:
             guesses = model.predict_own(self._blurred(others, noise.fold("blur")))
             return over_draws(self._fit(model, z, batch).sum(-1))[0], guesses
@@ -149,20 +149,21 @@ class AlignedELBO(Objective):
             fit = fit + self._weight(m) * over_draws(term)
         return fit, [raw[-1] for raw in raws]
 
-    def _blurred(self, centres: Sequence[Tensor], noise: RowNoise) -> list[Tensor]:
+    def _blurred(self, centres: Tensor, noise: RowNoise) -> Tensor:
         """Posterior means as prediction networks see them, which must not learn rows by heart.
 
         Now and then a row shows nothing: its mean is zero.
         """
-        size, dtype = centres[0].shape[-1], centres[0].dtype
-        shows = noise.fold("nothing").uniform(event=1, dtype=dtype) > _OF_NOTHING
-        blur = _BLUR * noise.normal(event=size, dtype=dtype)
-        return [(centre.detach() + blur) * shows for centre in centres]
+        shows = noise.fold("nothing").uniform(event=1, dtype=centres.dtype) > _OF_NOTHING
+        blur = _BLUR * noise.normal(event=centres.shape[-1], dtype=centres.dtype)
+        return (centres.detach() + blur) * shows
 
     def _prediction(
         self, model: MultimodalVAE, batch: Batch, guesses: Sequence[Tensor] | Tensor
     ) -> Tensor:
         """Score what each modality is expected to be, (N,)."""
+        if not any(likelihood.has_own_noise for likelihood in model.likelihoods):
+            return self._weigh(model.log_probs(batch, guesses, torch.Size([len(batch)]))).sum(-1)
         prediction = batch.values[0].new_zeros(len(batch))
         for m, (likelihood, raw) in enumerate(zip(model.likelihoods, guesses, strict=True)):
             x, mask = batch.values[m], batch.masks[m]
