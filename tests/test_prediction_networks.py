@@ -7,7 +7,15 @@ import pytest
 import torch
 from joint_gaussian import KINDS, punch
 from linear_gaussian import LinearGaussian
-from test_prediction import EXACT, exact_terms, noise_for, objective, term
+from test_prediction import (
+    EXACT,
+    LOG_ERROR,
+    exact_terms,
+    log_normal,
+    noise_for,
+    objective,
+    term,
+)
 from torch import nn
 
 from skpoe import PoEVAE
@@ -48,7 +56,13 @@ def test_the_term_is_theirs(world, kind, share, monkeypatch):
     model, batch = with_networks(world.model(), factor=0.5), Batch.from_arrays(X)
     noise = noise_for(batch)
     parts = AlignedELBO()._parts(batch.observed, noise).numpy()
-    exact = exact_terms(world, X, parts, lambda W, z: 0.5 * (1 - share) * W @ z).sum(1)
+    exact = exact_terms(world, X, parts, lambda W, z: 0.5 * (1 - share) * W @ z)
+    # a modality that is alone in its row is predicted from nothing
+    alone = ~parts.any(2).all(0)
+    for m, log_error in enumerate(LOG_ERROR):
+        variance = 0.01 + np.exp(2 * log_error)
+        exact[alone, m] = np.nansum(log_normal(X[m][alone], 0.0, variance), axis=1)
+    exact = exact.sum(1)
     ours = term(model, batch, noise).detach()
     np.testing.assert_allclose(ours, 0.5 * exact, **EXACT)
 
@@ -128,7 +142,6 @@ def test_they_say_what_is_expected_where_all_of_a_modality_is_missing(widths, dt
     hidden[1][10:20, 0] = np.nan
     hidden[0][5:10, 0] = np.nan
     hidden[0][20:25] = hidden[1][20:25] = np.nan
-    before = est.predict_missing(hidden)
     planted(est, 3.0)
     first, second = est.predict_missing(hidden)
     mean, scale = (x.astype(float).mean(0) for x in X), (x.astype(float).std(0) for x in X)
@@ -136,9 +149,14 @@ def test_they_say_what_is_expected_where_all_of_a_modality_is_missing(widths, dt
     np.testing.assert_allclose(second[:10], np.tile(mean_1 + 3 * scale_1, (10, 1)), rtol=1e-5)
     np.testing.assert_allclose(second[20:25], np.tile(mean_1 + 3 * scale_1, (5, 1)), rtol=1e-5)
     np.testing.assert_allclose(first[20:25], np.tile(mean_0 + 3 * scale_0, (5, 1)), rtol=1e-5)
-    # entries of a modality that is seen in part are decoded
-    np.testing.assert_array_equal(second[10:20], before[1][10:20])
-    np.testing.assert_array_equal(first[:20], before[0][:20])
+    # where a part of it is seen, decoders have so much of the say
+    est.model_.prediction_networks, networks = None, est.model_.prediction_networks
+    decoded = est.predict_missing(hidden)[1][10:20, 0]
+    est.model_.prediction_networks = networks
+    share = 1 / widths[1]
+    both = share * (mean_1 + 3 * scale_1)[0] + (1 - share) * decoded
+    np.testing.assert_allclose(second[10:20, 0], both, rtol=1e-5)
+    np.testing.assert_array_equal(second[10:20, 1:], hidden[1][10:20, 1:])
 
 
 @pytest.mark.parametrize("imputation", ["posterior", "importance"])
@@ -207,14 +225,14 @@ def test_where_they_are():
 
 
 @pytest.mark.parametrize(
-    ("X", "params"),
+    ("X", "params", "reason"),
     [
-        ([np.eye(4)] * 2, {"prediction_weight": 0.0}),
-        (np.eye(6), {}),
+        ([np.eye(4)] * 2, {"prediction_weight": 0.0}, "got prediction_weight=0.0"),
+        (np.eye(6), {}, "X has one"),
     ],
     ids=["no weight", "one modality"],
 )
-def test_what_could_not_learn_is_refused(X, params):
+def test_what_could_not_learn_is_refused(X, params, reason):
     est = PoEVAE(**QUICK, prediction_networks=True, **params)
-    with pytest.raises(ValueError, match="prediction_networks=True are for two modalities"):
+    with pytest.raises(ValueError, match=f"prediction_networks=True .*{reason}"):
         est.fit(X)

@@ -86,12 +86,15 @@ class PoEVAE(BaseVAE):
         family = pieces.gaussian(auto="full")
         strategy = pieces.product(family)
         # one modality has nothing to be predicted from
-        able = pieces.n_modalities > 1 and self.prediction_weight != 0
+        able = pieces.n_modalities > 1 and bool(self.prediction_weight != 0)
         apart = pieces.choice("prediction_networks", able and not pieces.linear)
         if apart and not able:
             raise ValueError(
-                "prediction_networks=True are for two modalities or more, and learn what "
-                "prediction_weight weighs: it must not be 0, or leave prediction_networks='auto'."
+                "prediction_networks=True predict a modality from others, and X has one. Leave "
+                "prediction_networks='auto'."
+                if pieces.n_modalities == 1
+                else "prediction_networks=True learn by the term that prediction_weight weighs; "
+                f"got prediction_weight={self.prediction_weight!r}. Leave one of them 'auto'."
             )
         usual = _OF_NETWORKS if apart else _STARTED if pieces.linear else 0.0
         weight = pieces.choice("prediction_weight", usual)

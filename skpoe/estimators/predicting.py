@@ -22,6 +22,7 @@ from ..metrics import (
     truncated,
 )
 from ..model import MultimodalVAE
+from ..posteriors import SubsetPosterior
 from ..random import RowNoise, row_keys, tell_apart
 from ..threads import limit_threads
 from .double import double_of
@@ -76,6 +77,7 @@ class PredictionMixin:
         """
         how = self._how_to_average(self.imputation if how is None else how)
         n_draws = 1 if how == "mean" else self.n_importance_samples
+        asks = self.imputation in ("auto", "mean") and self.model_.prediction_networks is not None
 
         def means(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
             stream = noise.fold("fill")
@@ -94,11 +96,11 @@ class PredictionMixin:
                 mask = batch.masks[m]
                 rows = ~mask.all(-1) if missing_only else torch.ones_like(mask[:, 0])
                 decoded = model.mean(z[:, :, rows], m)  # (K, S, rows, W)
-                if how == "mean" and model.prediction_networks is not None:
-                    lacks = ~mask[rows].any(-1, keepdim=True)
-                    predicted = model.likelihoods[m].mean(model.predict(z[:, :, rows], m))
-                    decoded = torch.where(lacks, predicted, decoded)
                 mean = torch.einsum("ksn,ksnf->nf", weights[:, :, rows].to(decoded.dtype), decoded)
+                if asks and rows.any():
+                    # the more is seen of a modality, the more its decoder knows of the rest
+                    shown = mask[rows].to(mean.dtype).mean(-1, keepdim=True)
+                    mean = torch.lerp(_predicted(model, posterior, m)[rows], mean, shown)
                 told = say(model.likelihoods[m], mean)
                 everywhere = told.new_full((len(batch), told.shape[1]), torch.nan)
                 everywhere[rows] = told
@@ -111,8 +113,6 @@ class PredictionMixin:
         """Read ``imputation``."""
         if imputation != "auto":
             return imputation
-        if self.model_.prediction_networks is not None:
-            return "mean"
         members = (part for each in self.model_.likelihoods for part in each.members())
         is_linear = all(part.mean_is_linear for part in members)
         return self._auto_imputation if is_linear else "posterior"
@@ -163,3 +163,11 @@ class PredictionMixin:
         if dtype == np.float64 and parameter.dtype is torch.float32:
             return double_of(self.model_), parameter.device, torch.float64
         return self.model_, parameter.device, parameter.dtype
+
+
+def _predicted(model: MultimodalVAE, posterior: SubsetPosterior, modality: int) -> Tensor:
+    """Means of a modality that prediction networks say, (N, W_m)."""
+    centres = posterior.centres()[0]
+    weights = torch.softmax(posterior.log_weights.expand(centres.shape[:-1]), dim=0)
+    means = model.likelihoods[modality].mean(model.predict(centres, modality))
+    return torch.einsum("sn,snf->nf", weights.to(means.dtype), means)

@@ -114,7 +114,9 @@ class AlignedELBO(Objective):
         if self.prediction_weight and len(parts):
             centres = posterior[1:].centres()[0]
             fit, guesses = self._fit_and_guesses(model, batch, z, parts, centres, noise)
-            prediction = self._prediction(model, batch, guesses) * parts.any(-1).all(0)
+            prediction = self._prediction(model, batch, guesses)
+            if model.prediction_networks is None:
+                prediction = prediction * parts.any(-1).all(0)
             value = value + fit + 0.5 * self.prediction_weight * prediction
         else:
             value = value + over_draws(self._fit(model, z, batch).sum(-1))[0]
@@ -140,7 +142,8 @@ class AlignedELBO(Objective):
         # a modality is predicted from the part that it is not in: (M, N, D)
         others = torch.where(parts[0].mT[..., None], centres[1], centres[0])
         if model.prediction_networks is not None:
-            guesses = model.predict_own(self._blurred(others, noise.fold("blur")))
+            seen = self._blurred(others, parts.any(-1).all(0), noise.fold("blur"))
+            guesses = model.predict_own(seen)
             return over_draws(self._fit(model, z, batch).sum(-1))[0], guesses
         raws = model.decode_own([torch.cat([z[:, 0], other[None]]) for other in others])
         fit = z.new_zeros(len(batch))
@@ -149,12 +152,14 @@ class AlignedELBO(Objective):
             fit = fit + self._weight(m) * over_draws(term)
         return fit, [raw[-1] for raw in raws]
 
-    def _blurred(self, centres: Tensor, noise: RowNoise) -> Tensor:
+    def _blurred(self, centres: Tensor, has_parts: Tensor, noise: RowNoise) -> Tensor:
         """Posterior means as prediction networks see them, which must not learn rows by heart.
 
-        Now and then a row shows nothing: its mean is zero.
+        A modality that is alone in its row is predicted from nothing, as others are now and then:
+        the mean is zero then.
         """
-        shows = noise.fold("nothing").uniform(event=1, dtype=centres.dtype) > _OF_NOTHING
+        uniform = noise.fold("nothing").uniform(event=1, dtype=centres.dtype)
+        shows = (uniform > _OF_NOTHING) & has_parts[:, None]
         blur = _BLUR * noise.normal(event=centres.shape[-1], dtype=centres.dtype)
         return (centres.detach() + blur) * shows
 
