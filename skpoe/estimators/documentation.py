@@ -58,9 +58,10 @@ _PARAMETERS = {
     "imputation": """{"auto", "mean", "posterior", "importance"}, {default}
         Whether ``predict_missing`` and ``reconstruct`` decode the posterior mean, or average over
         draws, as they are or weighted by p(x, z) / q(z | x). "auto" is "mean" ("importance" in
-        MIWAE) where all columns are numbers, or there are networks that predict. Where rates or
+        MIWAE, and beside ``prediction_networks``) where all columns are numbers. Where rates or
         probabilities are averaged it is "posterior": few draws may have nearly all the weight,
-        which does these more harm.""",
+        which does these more harm. With "auto" and "mean", a modality that a row lacks is
+        predicted by ``prediction_networks``, if there are any.""",
     "learning_rate": """{"one_cycle", "constant"}, {default}
         Schedule: up to ``learning_rate_init`` in the first tenth of training, then down to zero;
         or constant.""",
@@ -73,12 +74,12 @@ _PARAMETERS = {
         Power of the experts where modalities are missing, with a start at factor analysis. "auto"
         is 1 unless hidden modalities of held-out rows are likelier under another.""",
     "prediction_weight": """float or "auto", {default}
-        Weight in training of how well each modality is predicted from others. "auto" is 3 with a
-        start at factor analysis; 0.1 with ``prediction_networks``; else 0.""",
+        Weight in training of how well each modality is predicted from others. "auto" is 0.1 with
+        ``prediction_networks``; else 3 with a start at factor analysis, and 0 without.""",
     "prediction_networks": """bool or "auto", {default}
         Whether networks of their own, made as decoders are, predict modalities that a row lacks
-        from its posterior mean. Nothing else in the model learns from their errors. "auto": with
-        a random start, if there are two modalities or more.""",
+        from its posterior mean. Encoders and decoders do not learn from their errors. "auto":
+        with a random start, if there are two modalities or more.""",
     "start_weight": """float or "auto", {default}
         How much of a start at factor analysis is kept: weights end at ``start_weight`` times the
         start plus the rest times what training came to. "auto" trains without a fifth of the

@@ -81,26 +81,27 @@ class PredictionMixin:
 
         def means(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
             stream = noise.fold("fill")
-            if how == "mean":
+            masks = [batch.masks[m] for m in wanted]
+            # draws are for decoders: of rows that show a part of what is wanted, or all of it
+            draws = how != "mean" and not (asks and missing_only and not any(map(_in_part, masks)))
+            if not draws:
                 posterior = model.posterior(batch, noise=stream).thin(MOST_COMPONENTS, stream)
                 z = posterior.centres()
             else:
                 posterior, z = predictive_draws(model, batch, stream, n_draws, antithetic=True)
             weights = posterior.log_weights.expand(z.shape[:-1])
-            if how == "importance":
+            if how == "importance" and draws:
                 log_weights = predictive_log_weights(model, batch, posterior, z)
                 weights = weights + truncated(log_weights, posterior)
             weights = torch.softmax(weights.flatten(0, 1), dim=0).view_as(weights)  # (K, S, N)
             filled = []
-            for m in wanted:
-                mask = batch.masks[m]
+            for m, mask in zip(wanted, masks, strict=True):
                 rows = ~mask.all(-1) if missing_only else torch.ones_like(mask[:, 0])
                 decoded = model.mean(z[:, :, rows], m)  # (K, S, rows, W)
                 mean = torch.einsum("ksn,ksnf->nf", weights[:, :, rows].to(decoded.dtype), decoded)
                 if asks and rows.any():
-                    # the more is seen of a modality, the more its decoder knows of the rest
-                    shown = mask[rows].to(mean.dtype).mean(-1, keepdim=True)
-                    mean = torch.lerp(_predicted(model, posterior, m)[rows], mean, shown)
+                    lacks = ~mask[rows].any(-1, keepdim=True)
+                    mean = torch.where(lacks, _predicted(model, posterior, m)[rows], mean)
                 told = say(model.likelihoods[m], mean)
                 everywhere = told.new_full((len(batch), told.shape[1]), torch.nan)
                 everywhere[rows] = told
@@ -114,8 +115,11 @@ class PredictionMixin:
         if imputation != "auto":
             return imputation
         members = (part for each in self.model_.likelihoods for part in each.members())
-        is_linear = all(part.mean_is_linear for part in members)
-        return self._auto_imputation if is_linear else "posterior"
+        if not all(part.mean_is_linear for part in members):
+            return "posterior"
+        # decoders that were not taught to predict need the weights
+        taught = self.model_.prediction_networks is None
+        return self._auto_imputation if taught else "importance"
 
     def _predict(
         self,
@@ -163,6 +167,11 @@ class PredictionMixin:
         if dtype == np.float64 and parameter.dtype is torch.float32:
             return double_of(self.model_), parameter.device, torch.float64
         return self.model_, parameter.device, parameter.dtype
+
+
+def _in_part(mask: Tensor) -> bool:
+    """Whether a row shows some entries of a modality and lacks others."""
+    return bool((mask.any(-1) & ~mask.all(-1)).any())
 
 
 def _predicted(model: MultimodalVAE, posterior: SubsetPosterior, modality: int) -> Tensor:
