@@ -60,8 +60,8 @@ _PARAMETERS = {
         draws, as they are or weighted by p(x, z) / q(z | x). "auto" is "mean" ("importance" in
         MIWAE, and beside ``prediction_networks``) where all columns are numbers. Where rates or
         probabilities are averaged it is "posterior": few draws may have nearly all the weight,
-        which does these more harm. With "auto" and "mean", a modality that a row lacks is
-        predicted by ``prediction_networks``, if there are any.""",
+        which does these more harm. With "auto" and "mean", ``prediction_networks``
+        predict a modality that a row lacks, and have a say where it shows a part of it.""",
     "learning_rate": """{"one_cycle", "constant"}, {default}
         Schedule: up to ``learning_rate_init`` in the first tenth of training, then down to zero;
         or constant.""",

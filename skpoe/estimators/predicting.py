@@ -100,8 +100,9 @@ class PredictionMixin:
                 decoded = model.mean(z[:, :, rows], m)  # (K, S, rows, W)
                 mean = torch.einsum("ksn,ksnf->nf", weights[:, :, rows].to(decoded.dtype), decoded)
                 if asks and rows.any():
-                    lacks = ~mask[rows].any(-1, keepdim=True)
-                    mean = torch.where(lacks, _predicted(model, posterior, m)[rows], mean)
+                    # the more is seen of a modality, the more its decoder knows of the rest
+                    shown = mask[rows].to(mean.dtype).mean(-1, keepdim=True)
+                    mean = torch.lerp(_predicted(model, posterior, m)[rows], mean, shown)
                 told = say(model.likelihoods[m], mean)
                 everywhere = told.new_full((len(batch), told.shape[1]), torch.nan)
                 everywhere[rows] = told
