@@ -157,6 +157,8 @@ def test_they_say_what_is_expected_where_all_of_a_modality_is_missing(widths, dt
     np.testing.assert_array_equal(second[10:20, 1:], hidden[1][10:20, 1:])
     est.set_params(imputation="mean")
     np.testing.assert_array_equal(est.predict_missing(hidden)[1][:10], second[:10])
+    decoded = est.reconstruct(X)[1]
+    np.testing.assert_array_equal(est.set_params(imputation="auto").reconstruct(X)[1], decoded)
     # company changes nothing
     alone = est.set_params(imputation="auto").predict_missing([x[:5] for x in hidden])
     np.testing.assert_array_equal(alone[1], second[:5])

@@ -75,15 +75,18 @@ class PredictionMixin:
         ``say`` takes the means (n, W_m) of a likelihood to what is wanted of them; ``how`` stands
         in for ``imputation``.
         """
-        how = self._how_to_average(self.imputation if how is None else how)
-        n_draws = 1 if how == "mean" else self.n_importance_samples
         asks = self.imputation in ("auto", "mean") and self.model_.prediction_networks is not None
+        how = self._how_to_average(self.imputation if how is None else how)
+        if asks and how == "importance" and not missing_only:
+            how = "mean"  # what is seen needs no weights, and draws take long
+        n_draws = 1 if how == "mean" else self.n_importance_samples
 
         def means(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
             stream = noise.fold("fill")
             masks = [batch.masks[m] for m in wanted]
             # draws are for decoders: of rows that show a part of what is wanted, or all of it
-            draws = how != "mean" and not (asks and missing_only and not any(map(_in_part, masks)))
+            needed = not (asks and missing_only) or any(map(_in_part, masks))
+            draws = how != "mean" and needed
             if not draws:
                 posterior = model.posterior(batch, noise=stream).thin(MOST_COMPONENTS, stream)
                 z = posterior.centres()
