@@ -237,9 +237,9 @@ class MultimodalVAE(nn.Module):
     def log_probs(
         self, batch: Batch, raws: Sequence[Tensor] | Tensor, shape: torch.Size
     ) -> Tensor:
-        """Log-densities of every modality, of what its network says, (R, W): (*shape, M).
+        """Log-densities of every modality, of what its network says, (R, W).
 
-        ``shape`` is that of R.
+        They are of shape ``(*shape, M)``, where ``shape`` is that of R.
         """
         like = self.likelihoods[0]
         if isinstance(raws, Tensor) and like.is_stateless and self._are_alike:
