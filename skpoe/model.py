@@ -232,7 +232,7 @@ class MultimodalVAE(nn.Module):
 
         All of the same shape; they may come stacked, as one tensor.
         """
-        return self.log_probs(batch, self._decoded(draws), draws[0].shape[:-1])
+        return self.log_probs(batch, self._own(self.decoders, draws), draws[0].shape[:-1])
 
     def log_probs(
         self, batch: Batch, raws: Sequence[Tensor] | Tensor, shape: torch.Size
@@ -260,12 +260,11 @@ class MultimodalVAE(nn.Module):
         Where there are private variables and z holds the shared ones alone, they are zero: the
         mean of their prior.
         """
-        raw = self.decoders.one(modality, self._seen(z, modality).flatten(0, -2))
-        return raw.unflatten(0, z.shape[:-1])
+        return self._one(self.decoders, z, modality)
 
     def decode_own(self, draws: Sequence[Tensor]) -> list[Tensor]:
         """Apply every decoder to draws of its own, as :meth:`decode` does: M tensors (..., D)."""
-        raws = self._decoded(draws)
+        raws = self._own(self.decoders, draws)
         return [raw.unflatten(0, z.shape[:-1]) for raw, z in zip(raws, draws, strict=True)]
 
     def predict(self, centre: Tensor, modality: int) -> Tensor:
@@ -273,22 +272,26 @@ class MultimodalVAE(nn.Module):
 
         Of a posterior mean, as :meth:`decode` does where there are no networks for it.
         """
-        if self.prediction_networks is None:
-            return self.decode(centre, modality)
-        seen = self._seen(centre, modality).flatten(0, -2)
-        return self.prediction_networks.one(modality, seen).unflatten(0, centre.shape[:-1])
+        return self._one(self._predicting, centre, modality)
 
     def predict_own(self, centres: Tensor) -> Sequence[Tensor] | Tensor:
-        """Apply every prediction network to posterior means of its own, (M, N, D)."""
-        networks = self.decoders if self.prediction_networks is None else self.prediction_networks
-        if self.private is None:
-            return networks.own(centres)
-        return networks.own([self._seen(z, m) for m, z in enumerate(centres)])
+        """Say so of every modality, each of posterior means of its own, (M, N, D)."""
+        return self._own(self._predicting, centres)
 
-    def _decoded(self, draws: Sequence[Tensor] | Tensor) -> Sequence[Tensor] | Tensor:
+    @property
+    def _predicting(self) -> Networks:
+        return self.decoders if self.prediction_networks is None else self.prediction_networks
+
+    def _one(self, networks: Networks, z: Tensor, modality: int) -> Tensor:
+        raw = networks.one(modality, self._seen(z, modality).flatten(0, -2))
+        return raw.unflatten(0, z.shape[:-1])
+
+    def _own(
+        self, networks: Networks, draws: Sequence[Tensor] | Tensor
+    ) -> Sequence[Tensor] | Tensor:
         if isinstance(draws, Tensor) and self.private is None:
-            return self.decoders.own(draws.flatten(1, -2))
-        return self.decoders.own([self._seen(z, m).flatten(0, -2) for m, z in enumerate(draws)])
+            return networks.own(draws.flatten(1, -2))
+        return networks.own([self._seen(z, m).flatten(0, -2) for m, z in enumerate(draws)])
 
     def _seen(self, z: Tensor, modality: int) -> Tensor:
         private = self.private

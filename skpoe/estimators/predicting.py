@@ -102,10 +102,10 @@ class PredictionMixin:
                 rows = ~mask.all(-1) if missing_only else torch.ones_like(mask[:, 0])
                 decoded = model.mean(z[:, :, rows], m)  # (K, S, rows, W)
                 mean = torch.einsum("ksn,ksnf->nf", weights[:, :, rows].to(decoded.dtype), decoded)
-                if asks and rows.any():
+                if asks:
                     # the more is seen of a modality, the more its decoder knows of the rest
                     shown = mask[rows].to(mean.dtype).mean(-1, keepdim=True)
-                    mean = torch.lerp(_predicted(model, posterior, m)[rows], mean, shown)
+                    mean = torch.lerp(_predicted(model, posterior, rows, m), mean, shown)
                 told = say(model.likelihoods[m], mean)
                 everywhere = told.new_full((len(batch), told.shape[1]), torch.nan)
                 everywhere[rows] = told
@@ -178,9 +178,11 @@ def _in_part(mask: Tensor) -> bool:
     return bool((mask.any(-1) & ~mask.all(-1)).any())
 
 
-def _predicted(model: MultimodalVAE, posterior: SubsetPosterior, modality: int) -> Tensor:
-    """Means of a modality that prediction networks say, (N, W_m)."""
+def _predicted(
+    model: MultimodalVAE, posterior: SubsetPosterior, rows: Tensor, modality: int
+) -> Tensor:
+    """Means of a modality that prediction networks say of n of the rows, (n, W_m)."""
     centres = posterior.centres()[0]
     weights = torch.softmax(posterior.log_weights.expand(centres.shape[:-1]), dim=0)
-    means = model.likelihoods[modality].mean(model.predict(centres, modality))
-    return torch.einsum("sn,snf->nf", weights.to(means.dtype), means)
+    means = model.likelihoods[modality].mean(model.predict(centres[:, rows], modality))
+    return torch.einsum("sn,snf->nf", weights[:, rows].to(means.dtype), means)
