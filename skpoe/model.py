@@ -156,10 +156,10 @@ class MultimodalVAE(nn.Module):
         family = self.strategy.family
         if membership is None:
             membership, log_weights = self.subsets.within(
-                batch.observed, noise, whole=batch.is_whole
+                batch.observed, noise, whole=batch.is_whole, dtype=batch.dtype
             )
         if log_weights is None:
-            log_weights = equal_log_weights(membership)
+            log_weights = equal_log_weights(membership, batch.dtype)
         encoded = self.encoded(batch)
         params = self.strategy(encoded, membership, self.prior.natural())
         log_weights = log_weights.to(encoded.values[0].dtype)
@@ -248,7 +248,7 @@ class MultimodalVAE(nn.Module):
             x = batch.stacked[axes]
             return like.log_prob(x, mask, raws.unflatten(1, shape)).movedim(0, -1)
         terms = [self._log_prob(m, batch, raw.unflatten(0, shape)) for m, raw in enumerate(raws)]
-        return torch.stack(terms, dim=-1)
+        return terms[0][..., None] if len(terms) == 1 else torch.stack(terms, dim=-1)
 
     def _log_prob(self, modality: int, batch: Batch, raw: Tensor) -> Tensor:
         mask = None if batch.complete[modality] else batch.masks[modality]

@@ -71,9 +71,11 @@ class Stepper:
         device = data.weights.device
         # a batch counts by its rows: divided by its own weights, heavy rows would lose theirs
         self._mean_weight = data.total_weight() / len(data)
-        # of an epoch: sum of the objective, largest norm, steps before the first that was spoilt
+        # of an epoch: sum of the losses by rows, largest norm, steps before the first that was
+        # spoilt
         self._total = torch.zeros((), dtype=torch.float64, device=device)
         self._steepest = torch.zeros((), dtype=data.weights.dtype, device=device)
+        self._told: list[tuple[float, float]] = []  # the first two, step by step, where known
         self._n_good = torch.zeros((), dtype=torch.int64, device=device)
         self._spoilt = torch.zeros((), dtype=torch.float32, device=device)
         # what changes from step to step, where a recording or compiled code finds it
@@ -128,8 +130,13 @@ class Stepper:
         """
         if self._spoilt:
             raise Spoilt
+        if self._told:
+            totals, norms = zip(*self._told, strict=True)
+            self._total += math.fsum(totals)
+            self._steepest.clamp_(min=max(norms))
+            self._told.clear()
         self.team.add([self._total])
-        told = self._total.item(), self._steepest.item()
+        told = -(self._total * self._mean_weight).item(), self._steepest.item()
         for number in (self._total, self._steepest, self._n_good):
             number.zero_()
         return told
@@ -145,7 +152,7 @@ class Stepper:
         if part is None or self.is_compiled:
             return RowNoise(self.seed, keys).numbered(number)
         if self._together is None or part.keys is not self._together[0]:
-            numbers = part.number + (number - int(part.number[part.place][0]))
+            numbers = part.numbers + (number - part.number)
             self._together = part.keys, RowNoise(self.seed, part.keys).numbered(numbers)
         return self._together[1].part(part.place)
 
@@ -162,34 +169,35 @@ class Stepper:
     ) -> None:
         batch, keys, weights = self.data.open(picked)
         noise = self._noise(picked, keys, number)
-        weighted = (weights * self.objective(self.model, batch, noise, kl_weight)).sum()
+        value = self.objective(self.model, batch, noise, kl_weight)
         n_rows = len(weights) if rows is None or self.team.size == 1 else len(rows)
-        loss = -weighted / (n_rows * self._mean_weight)
+        share = weights / (-n_rows * self._mean_weight)
+        loss = torch.dot(value, share.to(value.dtype))
         self.optimizer.zero_grad()
-        loss.backward()
-        value = loss.detach()
-        self.team.add_gradients(self.optimizer.parameters, value)
+        loss.backward()  # without an argument: for that torch imports its compiler
+        own = loss.detach()
+        of_all = own.clone() if self.team.size > 1 else own
+        self.team.add_gradients(self.optimizer.parameters, of_all)
         parameters = [p for p in self.optimizer.parameters if p.grad is not None]
         norms = torch._foreach_norm([p.grad for p in parameters if p.grad is not None])
-        if can_ask(value):
+        if can_ask(of_all):
             # a few numbers in Python: calls of torch take longer
-            *steep, said, total = torch.stack([*norms, value, weighted.detach()]).tolist()
+            *steep, said, mine = torch.stack([*norms, of_all, own]).tolist()
             norm = math.hypot(*steep)
             if not math.isfinite(norm + said):
                 raise Spoilt(picked)
             if norm > _CLIP:
                 nn.utils.clip_grads_with_norm_(
-                    parameters, _CLIP, value.new_tensor(norm), foreach=True
+                    parameters, _CLIP, own.new_tensor(norm), foreach=True
                 )
             self.optimizer.step(rate)
-            self._total += total
-            self._steepest.clamp_(min=norm)
+            self._told.append((mine * n_rows, norm))
         else:
             norm = torch.linalg.vector_norm(torch.stack(norms))
-            spoilt = (~(norm + value).isfinite()).float()
+            spoilt = (~(norm + of_all).isfinite()).float()
             torch.maximum(self._spoilt, spoilt, out=self._spoilt)
             self._n_good += self._spoilt == 0
             nn.utils.clip_grads_with_norm_(parameters, _CLIP, norm, foreach=True)
             self.optimizer.step(rate, skip=self._spoilt)
-            self._total += weighted.detach()
+            self._total += own * n_rows
             torch.maximum(self._steepest, norm, out=self._steepest)

@@ -91,7 +91,12 @@ class Subsets(nn.Module):
         )
 
     def within(
-        self, observed: Tensor, noise: RowNoise | None = None, *, whole: bool = False
+        self,
+        observed: Tensor,
+        noise: RowNoise | None = None,
+        *,
+        whole: bool = False,
+        dtype: torch.dtype = torch.float64,
     ) -> tuple[Tensor, Tensor]:
         """Intersect with what each row shows.
 
@@ -102,6 +107,8 @@ class Subsets(nn.Module):
             Needed where subsets are sampled.
         whole : bool, default=False
             Whether it is known that all rows show all modalities.
+        dtype : torch.dtype, default=torch.float64
+            Of the weights.
 
         Returns
         -------
@@ -117,27 +124,31 @@ class Subsets(nn.Module):
                 self.n_sampled, event=observed.shape[1] + 1, dtype=torch.float64
             )
             membership = sample_uniformly(observed, uniform)
-            return membership, equal_log_weights(membership)
+            return membership, equal_log_weights(membership, dtype)
         if whole:
-            return _of_whole(self._told, *observed.shape, observed.device)
+            return _of_whole(self._told, *observed.shape, observed.device, dtype)
         members = self.members
         membership = members[:, None] & observed
         if len(members) == 1:
-            return membership, equal_log_weights(membership)
+            return membership, equal_log_weights(membership, dtype)
         kept = membership.any(-1) | ~members.any(-1)[:, None]
         weights = self.weights.double()[:, None] * kept
         weights[0] += weights.sum(0) == 0
-        return membership, (weights / weights.sum(0)).log()
+        return membership, (weights / weights.sum(0)).log().to(dtype)
 
 
 @kept
 def _of_whole(
-    told: tuple[bytes, tuple[float, ...]], n_rows: int, n_modalities: int, device: torch.device
+    told: tuple[bytes, tuple[float, ...]],
+    n_rows: int,
+    n_modalities: int,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
     """Give what :meth:`Subsets.within` gives for rows that show all modalities."""
     members, weights = (torch.tensor(list(part), device=device) for part in told)
     membership = members.bool().view(-1, 1, n_modalities).expand(-1, n_rows, -1)
-    log_weights = (weights.double() / weights.double().sum()).log()
+    log_weights = (weights.double() / weights.double().sum()).log().to(dtype)
     return membership, log_weights[:, None].expand(-1, n_rows)
 
 
@@ -190,14 +201,14 @@ def held_anywhere(membership: Tensor) -> Tensor:
     return torch.ones(membership.shape[::2], dtype=torch.bool)
 
 
-def equal_log_weights(membership: Tensor) -> Tensor:
+def equal_log_weights(membership: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
     """Weigh all subsets alike: (S, N, M) to (S, N)."""
-    return _equal(len(membership), membership.device).expand(membership.shape[:2])
+    return _equal(len(membership), membership.device, dtype).expand(membership.shape[:2])
 
 
 @kept
-def _equal(n_subsets: int, device: torch.device) -> Tensor:
-    return torch.full((), -math.log(n_subsets), dtype=torch.float64, device=device)
+def _equal(n_subsets: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.full((), -math.log(n_subsets), dtype=dtype, device=device)
 
 
 def codes(membership: Tensor) -> Tensor:

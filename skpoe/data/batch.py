@@ -96,6 +96,24 @@ class Batch:
             block,
         )
 
+    def split(self, lengths: Sequence[int]) -> list[Batch]:
+        """Cut into so many rows each, one part after the other."""
+        sizes = list(lengths)
+        observed = self.observed.split(sizes)
+        blocks: Sequence[Tensor | None] = [None] * len(sizes)
+        if self.block is None:
+            values = list(zip(*[value.split(sizes) for value in self.values], strict=True))
+        else:
+            blocks = self.block.split(sizes, 1)
+            values = [block.unbind() for block in blocks]
+        columns = [part.split(1, dim=1) for part in observed]
+        masks = [
+            [column[m] for column in columns] if mask.shape[1] == 1 else mask.split(sizes)
+            for m, mask in enumerate(self.masks)
+        ]
+        parts = zip(values, zip(*masks, strict=True), observed, blocks, strict=True)
+        return [self._like(list(value), list(mask), *rest) for value, mask, *rest in parts]
+
     @property
     def stacked(self) -> Tensor:
         """Values of modalities of one width, (M, N, F)."""
@@ -165,6 +183,11 @@ class Batch:
             [mask.to(device=device) for mask in self.masks],
             self.observed.to(device=device),
         )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the values."""
+        return self.values[0].dtype
 
     @property
     def is_whole(self) -> bool:

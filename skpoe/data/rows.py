@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from typing import cast
+from itertools import accumulate
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -113,27 +113,28 @@ class Streamed:
         return batch, row_keys(batch.values, batch.masks)
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A batch whose rows were taken together with those of others.
 
     Parameters
     ----------
     keys : Tensor of shape (n,)
         Of the rows of all.
-    number : int64 Tensor of shape (n,)
+    numbers : int64 Tensor of shape (n,)
         Which of the batches each row is in.
     place : slice
         Where the rows of this one are.
+    number : int
+        Which of the batches this one is.
     """
 
     keys: Tensor
-    number: Tensor
+    numbers: Tensor
     place: slice
+    number: int
 
 
-@dataclass(frozen=True)
-class Picked:
+class Picked(NamedTuple):
     """Some rows on their way to a step: their numbers where all rows are held, else the rows.
 
     Parameters
@@ -280,14 +281,14 @@ class Rows:
             if self.index is not None:
                 where = self.index.index_select(0, where)
             keys, weights = (of.index_select(0, where) for of in (table.keys, self.weights))
-            number = torch.arange(len(mine)).repeat_interleave(torch.tensor(lengths))
-            for n, (rows, (start, end)) in enumerate(zip(those, pairwise(ends), strict=True)):
+            numbers = torch.arange(len(mine)).repeat_interleave(torch.tensor(lengths))
+            own = zip(those, keys.split(lengths), weights.split(lengths), strict=True)
+            for n, (rows, own_keys, own_weights) in enumerate(own):
                 if n % n_taken == 0:
-                    offset = start
-                    taken = table.batch[where[start : ends[min(n + n_taken, len(those))]]]
-                place, part = slice(start, end), Part(keys, number, slice(start, end))
-                batch = taken[start - offset : end - offset]
-                yield rows, Picked(None, batch, keys[place], weights[place], part)
+                    last = min(n + n_taken, len(those))
+                    taken = table.batch[where[ends[n] : ends[last]]].split(lengths[n:last])
+                part = Part(keys, numbers, slice(ends[n], ends[n + 1]), n)
+                yield rows, Picked(None, taken[n % n_taken], own_keys, own_weights, part)
 
     def open(self, picked: Picked) -> tuple[Batch, Tensor, Tensor]:
         """Batch, keys (n,) and weights (n,) of rows that a visit came to."""

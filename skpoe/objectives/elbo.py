@@ -82,7 +82,9 @@ class ELBO(Objective):
         self, model: MultimodalVAE, batch: Batch, noise: RowNoise, kl_weight: float = 1.0
     ) -> Tensor:
         subsets = model.subsets if self.subsets is None else self.subsets
-        membership, log_weights = subsets.within(batch.observed, noise, whole=batch.is_whole)
+        membership, log_weights = subsets.within(
+            batch.observed, noise, whole=batch.is_whole, dtype=batch.dtype
+        )
         posterior = model.posterior(batch, membership, log_weights)
         drawn = posterior if self.n_drawn is None else posterior.thin(self.n_drawn, noise)
         z = drawn.rsample(self.n_samples, noise.fold("latent"))

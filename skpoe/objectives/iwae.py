@@ -94,7 +94,7 @@ class IWAE(Objective):
         else:
             z = posterior.rsample(self.n_samples, noise.fold("latent"))
             ratio = posterior.detach().log_ratio(z)
-        ratio = self.beta * kl_weight * ratio
+        ratio = self._cost(ratio, kl_weight)
         few = self._few(model, batch, posterior, z, ratio, noise)
         if few is None:
             log_weight, surrogate = self._fit(model, z, batch).sum(-1) + ratio, None
@@ -176,7 +176,7 @@ class IWAE(Objective):
 
     def _bound(self, log_weight: Tensor, posterior: SubsetPosterior) -> Tensor:
         each = log_weight.logsumexp(0) - math.log(len(log_weight))  # (S, N)
-        if self.mixture == "loose":
+        if self.mixture == "loose" or each.shape[0] == 1:
             return posterior.average(each)
         return (each + posterior.log_weights).logsumexp(0)
 

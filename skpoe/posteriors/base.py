@@ -148,15 +148,15 @@ class Family(WithShortcuts, ABC):
         return self.product(self.append(experts, self.lift(prior)), powers)
 
     def product_or_prior(
-        self, experts: Params, powers: Tensor, prior: Params, empty: Tensor
+        self, experts: Params, powers: Tensor, prior: Params, shown: Tensor
     ) -> Params:
-        """Multiply the experts in each subset; the prior stands where it is empty, bool (S, N).
+        """Multiply the experts in each subset; where nothing is shown, bool (S, N), be the prior.
 
         The others are as in :meth:`product_with_prior`.
         """
-        if not holds(empty.any(), otherwise=True):
+        if holds(shown.all(), otherwise=False):
             return self.product(experts, powers)
-        return self.product_with_prior(experts, powers, prior, empty)
+        return self.product_with_prior(experts, powers, prior, ~shown)
 
     def read(
         self,
@@ -192,7 +192,7 @@ class Family(WithShortcuts, ABC):
         )
         own = torch.eye(n_subsets, dtype=torch.bool, device=raw.device)[:, None]
         experts = self.alone(said, prior)
-        return self.product_or_prior(experts, own & shown[..., None], prior, ~shown)
+        return self.product_or_prior(experts, own & shown[..., None], prior, shown)
 
     def noise(self, source: RowNoise, n_draws: int, params: Params) -> Any:
         """Draw what :meth:`rsample` turns into n_draws samples: normal numbers (K, S, N, D)."""
@@ -238,11 +238,12 @@ class Family(WithShortcuts, ABC):
 
 def added(experts: Tensor, membership: Tensor) -> Tensor:
     """Add up what the members of each subset say: (N, M, P) and (S, N, M) to (S, N, P)."""
-    if membership.stride(1) == 0 and len(experts) == membership.shape[1]:
+    n_rows, n_experts, _ = experts.shape
+    if membership.stride(1) == 0 and n_rows == membership.shape[1]:
         # one row stands for all: it has been expanded
         weights = membership[:, 0].to(experts.dtype)
-        flat = experts.transpose(0, 1).reshape(len(weights.mT), -1)
-        return (weights @ flat).view(len(weights), len(experts), -1)
+        flat = experts.transpose(0, 1).reshape(n_experts, -1)
+        return (weights @ flat).unflatten(1, (n_rows, -1))
     weights = membership.to(experts.dtype)
     if len(weights) * experts.shape[1] * experts.shape[2] < _SMALL:
         return (weights[..., None] * experts).sum(2)

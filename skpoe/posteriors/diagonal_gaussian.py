@@ -77,7 +77,10 @@ class DiagonalGaussian(Family):
         return _moments(_added(experts, powers) + own)
 
     def rsample(self, params: Params, noise: Tensor) -> Tensor:
-        return torch.addcmul(params["mean"], params["precision"].rsqrt(), noise)
+        mean, scale = params["mean"], params["precision"].rsqrt()
+        if len(noise) == 1:  # nothing to add up over draws in the gradient
+            return (mean + scale * noise[0])[None]
+        return mean + scale * noise
 
     def log_prob_of(self, params: Params, noise: Tensor) -> Tensor | None:
         square = noise.square().sum(-1) + noise.shape[-1] * math.log(2 * math.pi)
@@ -90,9 +93,8 @@ class DiagonalGaussian(Family):
 
     def kl(self, params: Params, other: Params) -> Tensor:
         ratio = other["precision"] / params["precision"]
-        gap = params["mean"] - other["mean"]
-        terms = torch.addcmul(ratio - ratio.log(), gap, gap * other["precision"])
-        return 0.5 * (terms.sum(-1) - params["mean"].shape[-1])
+        square = (params["mean"] - other["mean"]).square() * other["precision"]
+        return 0.5 * ((ratio - ratio.log() + square).sum(-1) - square.shape[-1])
 
     def mean(self, params: Params) -> Tensor:
         return params["mean"]

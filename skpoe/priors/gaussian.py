@@ -27,17 +27,19 @@ class StandardGaussian(Prior):
     """
 
     precision: Tensor
+    h: Tensor
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
         self.register_buffer("precision", torch.ones(latent_dim), persistent=False)
+        self.register_buffer("h", torch.zeros(latent_dim), persistent=False)
 
     @property
     def latent_dim(self) -> int:
         return len(self.precision)
 
     def natural(self) -> Natural:
-        return {"h": torch.zeros_like(self.precision), "precision": self.precision}
+        return {"h": self.h, "precision": self.precision}
 
     def log_prob(self, z: Tensor) -> Tensor:
         return -0.5 * (z.square().sum(-1) + z.shape[-1] * math.log(2 * math.pi))

@@ -7,8 +7,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..data.batch import Batch
+from ..device import holds
 from ..factor_analysis import FactorAnalysis
 from ..nn import LinearPlus
 from ..posteriors import Family, Params
@@ -63,15 +65,21 @@ class JointEncoder(Strategy):
         if self.shared is not None and said.shared is not None:
             self.shared.copy_(said.shared)
 
-    def raw(self, batch: Batch, shown: Tensor) -> Tensor:
-        """Apply the encoder to the entries that each subset may read, (S, N, F)."""
+    def raw(self, batch: Batch, shown: Tensor | None) -> Tensor:
+        """Apply the encoder to the entries that each subset may read, bool (S, N, F).
+
+        Where that is None all are read, once for all subsets.
+        """
         x = torch.cat(batch.values, dim=-1)
+        if shown is None:
+            return self.encoder(F.pad(x, (0, x.shape[-1])))[None]
         shown = shown.to(x.dtype)
         # which entries are hidden, not which are shown: nothing is added to a complete row
         both = torch.cat([x * shown, 1.0 - shown], dim=-1)
         return self.encoder(both.flatten(0, 1)).unflatten(0, both.shape[:2])
 
     def forward(self, batch: Batch, membership: Tensor, prior: Natural) -> Params:
-        shown = shown_to(batch, membership)
-        raw = self.raw(batch, shown)
+        everything = batch.is_whole and holds(membership.all(), otherwise=False)
+        shown = None if everything else shown_to(batch, membership)
+        raw = self.raw(batch, shown).expand(membership.shape[0], -1, -1)
         return self.family.read(raw, membership.any(-1), prior, self.shared, shown)

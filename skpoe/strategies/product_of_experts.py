@@ -96,7 +96,7 @@ class ProductOfExperts(Strategy):
             powers = trust[..., None] * membership
         if self.prior_expert:
             return self.family.product_with_prior(experts, powers, prior)
-        return self.family.product_or_prior(experts, powers, prior, ~membership.any(-1))
+        return self.family.product_or_prior(experts, powers, prior, membership.any(-1))
 
 
 def _read_trust(strategy: ProductOfExperts, _: object) -> None:
@@ -149,4 +149,4 @@ class ProductWithStandIns(Strategy):
         absent = (n_modalities - size) / max(1, n_modalities - 1)
         powers = torch.cat([held, held * absent / size.clamp(min=1)], dim=-1)
         experts = self.family.experts(raw, None)
-        return self.family.product_or_prior(experts, powers, prior, ~membership.any(-1))
+        return self.family.product_or_prior(experts, powers, prior, membership.any(-1))
