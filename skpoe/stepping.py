@@ -178,8 +178,8 @@ class Stepper:
         own = loss.detach()
         of_all = own.clone() if self.team.size > 1 else own
         self.team.add_gradients(self.optimizer.parameters, of_all)
-        parameters = [p for p in self.optimizer.parameters if p.grad is not None]
-        norms = torch._foreach_norm([p.grad for p in parameters if p.grad is not None])
+        gradients = [p.grad for p in self.optimizer.parameters if p.grad is not None]
+        norms = torch._foreach_norm(gradients)
         if can_ask(of_all):
             # a few numbers in Python: calls of torch take longer
             *steep, said, mine = torch.stack([*norms, of_all, own]).tolist()
@@ -187,9 +187,7 @@ class Stepper:
             if not math.isfinite(norm + said):
                 raise Spoilt(picked)
             if norm > _CLIP:
-                nn.utils.clip_grads_with_norm_(
-                    parameters, _CLIP, own.new_tensor(norm), foreach=True
-                )
+                torch._foreach_mul_(gradients, _CLIP / norm)
             self.optimizer.step(rate)
             self._told.append((mine * n_rows, norm))
         else:
@@ -197,6 +195,7 @@ class Stepper:
             spoilt = (~(norm + of_all).isfinite()).float()
             torch.maximum(self._spoilt, spoilt, out=self._spoilt)
             self._n_good += self._spoilt == 0
+            parameters = self.optimizer.parameters
             nn.utils.clip_grads_with_norm_(parameters, _CLIP, norm, foreach=True)
             self.optimizer.step(rate, skip=self._spoilt)
             self._total += own * n_rows

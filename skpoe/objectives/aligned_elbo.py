@@ -146,11 +146,10 @@ class AlignedELBO(Objective):
             guesses = model.predict_own(seen)
             return over_draws(self._fit(model, z, batch).sum(-1))[0], guesses
         raws = model.decode_own([torch.cat([z[:, 0], other[None]]) for other in others])
-        fit = z.new_zeros(len(batch))
-        for m, (likelihood, raw) in enumerate(zip(model.likelihoods, raws, strict=True)):
-            term = likelihood.log_prob(batch.values[m], batch.masks[m], raw[:-1])
-            fit = fit + self._weight(m) * over_draws(term)
-        return fit, [raw[-1] for raw in raws]
+        pairs = [raw.split([len(z), 1]) for raw in raws]
+        drawn = [own.flatten(0, 1) for own, _ in pairs]
+        fit = model.log_probs(batch, drawn, torch.Size([len(z), len(batch)]))
+        return over_draws(self._weigh(fit).sum(-1)), [guess.squeeze(0) for _, guess in pairs]
 
     def _blurred(self, centres: Tensor, has_parts: Tensor, noise: RowNoise) -> Tensor:
         """Posterior means as prediction networks see them, which must not learn rows by heart.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..device import can_ask, holds
+from ..device import can_ask, holds, kept
 from ..random import hash_weights
 from ..subsets import codes
 from .base import Family, LinearExpert, Params, added
@@ -258,11 +258,10 @@ def _number(code: Tensor) -> tuple[Tensor, Tensor]:
     If all are distinct they are numbered as they stand, and where it cannot be asked whether any
     two are equal, each has a number of its own.
     """
+    place = _places(code.numel(), code.device)
     if not can_ask(code):
-        place = torch.arange(code.numel(), device=code.device)
         return place.view(code.shape), place
     distinct, which = torch.unique(code, return_inverse=True)
-    place = torch.arange(code.numel(), device=code.device)
     if len(distinct) == len(place):
         return place.view(code.shape), place
     return which, torch.empty_like(distinct).index_copy_(0, which.flatten(), place)
@@ -288,7 +287,7 @@ def _times(v: Tensor, matrices: Tensor, pattern: Tensor) -> Tensor:
         return torch.bmm(rows, own).transpose(0, 1).reshape(*v.shape[:-1], n_out)
     # v in the block of its pattern, zeros in the others, against all matrices stacked: one
     # matrix product forward and two backward, where a gather would scatter-add whole matrices
-    own = torch.nn.functional.one_hot(pattern, n_patterns).to(v.dtype)  # (S, N, U)
+    own = (pattern[..., None] == _places(n_patterns, pattern.device)).to(v.dtype)  # (S, N, U)
     blocks = own[..., None] * v[..., None, :]
     return blocks.flatten(-2) @ matrices.reshape(n_patterns * n_in, n_out)
 
@@ -308,7 +307,15 @@ def _counts(pattern: Tensor, n_patterns: int) -> bool:
         return False
     if not can_ask(pattern):  # one for each row of each subset, as _number made them
         return True
-    return torch.equal(pattern.flatten(), torch.arange(n_patterns))
+    place = _places(n_patterns, pattern.device)
+    # nearly always they are that very tensor: nothing to look at
+    return pattern.data_ptr() == place.data_ptr() or torch.equal(pattern.flatten(), place)
+
+
+@kept
+def _places(n: int, device: torch.device) -> Tensor:
+    """Give 0, 1, 2, ...: to be left as they are."""
+    return torch.arange(n, device=device)
 
 
 def _whole(factors: Tensor) -> tuple[Tensor, Tensor]:
