@@ -91,6 +91,7 @@ class MultimodalVAE(nn.Module):
             self.strategy.has_linear_start
             and self.private is None
             and isinstance(self.prior, StandardGaussian)
+            and self.prior.is_natural
             and all(isinstance(network, LinearPlus) for network in self._separate_decoders())
             and all(likelihood.can_start for likelihood in self.likelihoods)
         )

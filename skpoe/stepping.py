@@ -67,6 +67,7 @@ class Stepper:
     ) -> None:
         self.model, self.data, self.optimizer = model, data, optimizer
         self.seed, self.team = seed, team
+        self._named = type(objective).__name__
         self.objective: Callable[..., Tensor] = compiled(objective) if is_compiled else objective
         device = data.weights.device
         # a batch counts by its rows: divided by its own weights, heavy rows would lose theirs
@@ -170,6 +171,12 @@ class Stepper:
         batch, keys, weights = self.data.open(picked)
         noise = self._noise(picked, keys, number)
         value = self.objective(self.model, batch, noise, kl_weight)
+        if value.shape != weights.shape:
+            raise ValueError(
+                f"The objective, {self._named}, must give one value for each of the "
+                f"{len(weights)} rows, of shape ({len(weights)},); it gave {tuple(value.shape)}. "
+                "Average over draws or subsets, and leave the rows."
+            )
         n_rows = len(weights) if rows is None or self.team.size == 1 else len(rows)
         share = weights / (-n_rows * self._mean_weight)
         loss = torch.dot(value, share.to(value.dtype))

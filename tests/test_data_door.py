@@ -269,6 +269,10 @@ FIT_MISTAKES = {
         {"rna": ok()["rna"], "adt": ok()["adt"] * 1j},
         "Modality 'adt': Complex data not supported",
     ),
+    "complex beside a nullable dtype": (
+        pd.DataFrame({"i": pd.array([1, None] * 4, dtype="Int32"), "d": 1j * np.arange(8.0)}),
+        "Column 'd' holds complex numbers. Give real ones",
+    ),
     "no rows": (
         {"rna": np.ones((0, 3)), "adt": np.ones((0, 2))},
         "Modality 'rna': Found array with 0 sample(s) (shape=(0, 3)) while a minimum of 2",
@@ -497,6 +501,23 @@ def test_masks_and_labels_select_columns(tables):
     frame = pd.DataFrame(table[:, ::-1], columns=range(6, -1, -1))  # labels are not positions
     by_label = fast(modalities={"a": [0, 1, 2, 3], "b": [4, 5, 6]}).fit(frame)
     np.testing.assert_array_equal(by_label.transform(frame), expected)
+
+
+def test_an_array_of_objects_says_missing_by_na(tables):
+    objects = {n: np.where(np.isnan(x), pd.NA, x.astype(object)) for n, x in tables.items()}
+    np.testing.assert_array_equal(
+        fast().fit(objects).transform(objects), fast().fit(tables).transform(tables)
+    )
+
+
+def test_tiny_numbers_are_not_taken_for_a_constant(tables):
+    """Their squares are zero."""
+    tiny = {n: x * 2.0**-560 for n, x in tables.items()}  # 2.6e-169
+    usual = fast().fit(tables)
+    small = fast().fit(tiny)
+    np.testing.assert_allclose(small.transform(tiny), usual.transform(tables), atol=1e-9)
+    for n, x in small.predict_missing(tiny).items():
+        np.testing.assert_allclose(x * 2.0**560, usual.predict_missing(tables)[n], rtol=1e-6)
 
 
 def test_a_masked_array_says_missing_by_its_mask(tables):

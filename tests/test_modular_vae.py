@@ -51,6 +51,10 @@ SMALL = {
 }
 
 
+# what an objective that is an object does not hear of is left out
+OWN = {name: value for name, value in {**FAST, **SMALL}.items() if name != "n_samples"}
+
+
 def data(n=12):
     rng = np.random.default_rng(0)
     X = [rng.normal(size=(n, width)) for width in WIDTHS]
@@ -356,7 +360,7 @@ def test_slots_take_objects():
         prior=prior,
         objective=ELBO(beta=0.5, n_samples=3),
         subsets=Subsets.full(3),
-        **{**FAST, **SMALL},
+        **OWN,
     ).fit(data())
     free = ModularVAE(prior=StandardGaussian(5), **{**FAST, **SMALL, "latent_dim": "auto"})
     assert free.fit(data()).latent_dim_ == 5
@@ -373,3 +377,65 @@ def test_slots_take_objects():
     assert len(matrix.model_.subsets) == 2
     with pytest.raises(TypeError, match="must make a Strategy of"):
         ModularVAE(variational_strategy=lambda *pieces: None, **FAST).fit(data())
+    with pytest.raises(TypeError, match="got the class JointEncoder. Take one like lambda"):
+        ModularVAE(variational_strategy=JointEncoder, **FAST).fit(data())
+    two = ModularVAE(subsets=np.int64(2), **{**FAST, **SMALL}).fit(data())  # as grids hold it
+    assert len(two.model_.subsets) == 2
+
+
+ALONE = {
+    "space": ({"prior": "uniform_hyperspherical"}, "cannot say prior='uniform_hyperspherical'"),
+    "family": ({"variational_posterior": "vmf_product"}, "cannot say prior='standard_gaussian'"),
+    "vamp": ({"variational_posterior": "full_gaussian", "prior": "vamp"}, "prior='vamp' is a"),
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_one_modality_is_told_of_what_does_not_go_together(name):
+    params, message = ALONE[name]
+    with pytest.raises(ValueError, match=message):
+        ModularVAE(**params, **FAST).fit(data()[0])
+
+
+def test_settings_that_an_objective_of_its_own_does_not_hear_are_named():
+    est = ModularVAE(objective=ELBO(), beta=2.0, n_samples=3, **OWN)
+    with pytest.warns(UserWarning, match=r"^beta, n_samples of the estimator: without effect"):
+        est.fit(data())
+
+
+@pytest.mark.parametrize("keep", [lambda value: value[:, None], lambda value: value.mean()])
+def test_an_objective_must_give_a_value_a_row(keep):
+    class Other(ELBO):
+        def forward(self, *args, **words):
+            return keep(super().forward(*args, **words))
+
+    with pytest.raises(ValueError, match=r"^The objective, Other, must give one value for each"):
+        ModularVAE(objective=Other(), **OWN).fit(data())
+
+
+class NarrowDensity(Gaussian):
+    def log_density(self, x, raw):
+        return super().log_density(x, raw).mean(-1, keepdim=True)
+
+
+class NarrowMean(Gaussian):
+    def mean(self, raw):
+        return super().mean(raw)[..., :1]
+
+
+class NoStart(Gaussian):
+    def start(self, chunks):
+        pass
+
+
+OTHERS = {
+    NarrowDensity: r"^log_density of the likelihood of modality 'modality_0', Narrow",
+    NarrowMean: r"^mean of the likelihood of modality 'modality_0', NarrowMean, must",
+    NoStart: r"NoStart, does not know which columns were seen: its start\(\) must call super",
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_likelihood_of_other_shapes_is_refused(kind):
+    with pytest.raises(ValueError, match=OTHERS[kind]):
+        ModularVAE(likelihood=kind(), **{**FAST, **SMALL}).fit(data())

@@ -1,5 +1,7 @@
 """Laws of the posterior families, for every member of the registry."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -602,3 +604,22 @@ def test_the_product_of_students_is_a_proposal_of_its_own_density():
         error = weight.std() / np.sqrt(len(weight))
         assert error < 0.02
         assert abs(weight.mean() - 1) < 4 * error
+
+
+@family_names
+def test_draws_are_mirrored_only_where_a_family_says_how(name):
+    """Its own noise is; that of a class which draws in another way is left as it is."""
+    posterior = posterior_of(name)
+    assert posterior.family.mirrors
+
+    class Other(FAMILIES[name]):
+        def noise(self, source, n_draws, params):
+            return super().noise(source, n_draws, params)
+
+    assert not Other().mirrors
+    other = replace(posterior, family=Other())
+    plain = other.rsample(4, rowwise(), antithetic=True)
+    torch.testing.assert_close(plain, other.rsample(4, rowwise()), rtol=0, atol=0)
+    mirrored = posterior.rsample(4, rowwise(), antithetic=True)
+    assert mirrored.shape == plain.shape
+    assert not torch.equal(mirrored, plain)

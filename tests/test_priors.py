@@ -16,7 +16,8 @@ from torch.distributions import Laplace as TorchLaplace
 from skpoe.data.batch import Batch
 from skpoe.model import MultimodalVAE
 from skpoe.objectives import OBJECTIVES
-from skpoe.posteriors import DiagonalGaussian
+from skpoe.posteriors import DiagonalGaussian, SubsetPosterior
+from skpoe.posteriors import Laplace as LaplacePosterior
 from skpoe.priors import GaussianMixture, Laplace, ScaledGaussian, StandardGaussian, VampPrior
 from skpoe.random import RowNoise
 from skpoe.strategies import JointEncoder, ProductOfExperts
@@ -112,6 +113,36 @@ def test_natural_parameters_are_those_of_the_moments(name):
     np.testing.assert_allclose(mean, truth.mean.detach(), atol=1e-10)
     np.testing.assert_allclose(variance, truth.variance.detach(), rtol=1e-10)
     assert prior.is_natural is (name not in {"mixture"} and "vamp" not in name)
+
+
+@pytest.mark.parametrize("name", ["standard", "scaled", "laplace"])
+def test_a_prior_with_another_density_is_charged_by_it(name):
+    """A closed form is that of the class above: the KL is then the mean over draws."""
+    prior, truth = priors()[name]
+
+    class Shifted(type(prior)):
+        def log_prob(self, z):
+            return super().log_prob(z - 3)
+
+    shifted = Shifted(D).double()
+    shifted.load_state_dict(prior.state_dict())
+    assert prior.is_natural
+    assert not shifted.is_natural
+    family = DiagonalGaussian() if name != "laplace" else LaplacePosterior()
+    leaves = {"mean": torch.zeros(1, 1, D).double(), family_scale(family): torch.ones(1, 1, D)}
+    posterior = SubsetPosterior(family, leaves, torch.zeros(1, 1).double(), shifted)
+    assert not posterior.has_kl
+    z = posterior.rsample(40_000, RowNoise(0, torch.zeros(1, dtype=torch.long)))
+    kl = posterior.kl(z).item()
+    q = TorchLaplace if name == "laplace" else Normal
+    own = q(torch.zeros(D).double(), torch.ones(D).double()).log_prob(z).sum(-1)
+    expected = own - truth.log_prob(z - 3).detach()
+    assert abs(kl - expected.mean().item()) < 1e-9
+    assert kl > 4  # three away in each of three directions
+
+
+def family_scale(family):
+    return "precision" if isinstance(family, DiagonalGaussian) else "scale"
 
 
 @names

@@ -90,6 +90,11 @@ def encode(frame: pd.DataFrame, codings: Codings, modality: str) -> pd.DataFrame
     encoded = frame.copy(deep=False)
     dtypes = frame.dtypes.tolist()
     for j, coding in enumerate(codings or _plain(frame)):
+        if dtypes[j].kind == "c":
+            raise ValueError(
+                f"Column {frame.columns[j]!r} holds complex numbers. Give real ones, such as the "
+                "real and the imaginary part in columns of their own."
+            )
         if coding.kind in ("number", "integer"):
             if dtypes[j].kind not in "iufbc":  # scikit-learn does not know pd.NA
                 encoded.isetitem(j, _numbers(frame.iloc[:, j]))

@@ -206,10 +206,12 @@ def _hide_sparse(table: Any, shown: np.ndarray) -> Any:
 
 
 def unmask(table: Any) -> Any:
-    """Say missing by NaN where a masked array says it by its mask."""
+    """Say missing by NaN where a masked array says it by its mask, and one of objects by NA."""
     if isinstance(table, np.ma.MaskedArray):
         kind = table.dtype if table.dtype.kind == "f" else float
         return table.astype(kind).filled(np.nan)
+    if isinstance(table, np.ndarray) and table.dtype == object:
+        return np.where(pd.isna(table), np.nan, table)
     return table
 
 

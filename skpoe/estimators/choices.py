@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -179,6 +181,12 @@ def find_prior(est: Any, pieces: Pieces) -> Prior:
 def find_strategy(est: Any, pieces: Pieces, family: Family, size: int) -> Strategy:
     """Read ``variational_strategy`` and ``unstructured_encoder``."""
     choice = "joint_encoder" if est.unstructured_encoder else est.variational_strategy
+    if isinstance(choice, type):
+        raise TypeError(
+            "variational_strategy must be a name, or a function of (pieces, family, latent_dim) "
+            f"that makes a Strategy; got the class {choice.__name__}. Take one like lambda "
+            f"pieces, family, latent_dim: {choice.__name__}(...)."
+        )
     if not isinstance(choice, str):
         strategy = choice(pieces, family, size)
         if not isinstance(strategy, Strategy):
@@ -196,6 +204,18 @@ def find_objective(est: Any, pieces: Pieces) -> Objective:
     """Read ``objective``."""
     choice = est.objective
     if isinstance(choice, Objective):
+        unheard = [
+            name
+            for name in ("beta", "n_samples", "free_bits", "likelihood_weights")
+            if repr(getattr(est, name)) != repr(getattr(type(est), name))
+        ]
+        if unheard:
+            warnings.warn(
+                f"{', '.join(unheard)} of the estimator: without effect, for the objective is an "
+                f"object with settings of its own. Set them in {type(choice).__name__}(...).",
+                UserWarning,
+                stacklevel=2,
+            )
         return copy.deepcopy(choice)
     kind, settings = choose("objective", choice, OBJECTIVES)
     if kind is SubsetELBO:
@@ -230,8 +250,8 @@ def find_subsets(est: Any, objective: Objective, n_modalities: int) -> Subsets:
         choice = "singletons" if is_mixture else "full"
     if isinstance(choice, str):
         return getattr(Subsets, choice)(n_modalities)
-    if isinstance(choice, int):
-        return Subsets.sampled(n_modalities, choice)
+    if isinstance(choice, Integral) and not isinstance(choice, bool):
+        return Subsets.sampled(n_modalities, int(choice))
     try:
         members = torch.as_tensor(choice)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -249,7 +269,9 @@ def find_subsets(est: Any, objective: Objective, n_modalities: int) -> Subsets:
     return Subsets(members)
 
 
-def check_together(est: Any, family: Family, prior: Prior, objective: Objective) -> None:
+def check_together(
+    est: Any, family: Family, prior: Prior, objective: Objective, n_modalities: int
+) -> None:
     """Refuse choices that make no sense together, and say which would."""
     if family.prior_kind != prior.kind:
         fitting = {"gaussian": "standard_gaussian", "uniform": "uniform_hyperspherical"}
@@ -264,6 +286,8 @@ def check_together(est: Any, family: Family, prior: Prior, objective: Objective)
             f"variational_posterior={est.variational_posterior!r}. Take "
             "variational_posterior='diag_gaussian', or prior='gaussian_mixture'."
         )
+    if n_modalities == 1:  # alone, it is a mixture and a product
+        return
     if objective.combines and _is_mixture(est):
         raise ValueError(
             f"objective={est.objective!r} asks for the posterior of several modalities together, "

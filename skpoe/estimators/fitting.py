@@ -30,7 +30,7 @@ from .course import Course
 from .init_choice import leads, some_of, try_out
 from .likelihood_choice import make_likelihoods
 from .pieces import Pieces
-from .reading import hold, n_distinct, read_rows
+from .reading import hold, n_distinct, read_rows, warn_of_unread
 from .shaping import check_shape, shape_of
 from .starting import LinearStart, choose_latent_dim, deal_to_validate, is_linear, weights_of
 from .state import State, cast
@@ -80,6 +80,8 @@ class Fitting:
             self._likelihoods,
             estimator._layout if self.goes_on else None,
         )
+        if self.goes_on:
+            warn_of_unread(likelihoods, source, layout)
         with limit_threads(estimator.n_threads):
             checkpoint = self._checkpoint(source, weight, layout)
             state = checkpoint.find() if checkpoint is not None and estimator.resume else None

@@ -134,8 +134,7 @@ class ModularVAE(BaseVAE):
         family = find_family(self)
         prior = find_prior(self, pieces)
         objective = find_objective(self, pieces)
-        if pieces.n_modalities > 1:
-            check_together(self, family, prior, objective)
+        check_together(self, family, prior, objective, pieces.n_modalities)
         strategy = find_strategy(self, pieces, family, prior.latent_dim)
         subsets = find_subsets(self, objective, pieces.n_modalities)
         return pieces.model(strategy, prior, subsets, self._private(pieces, family)), objective

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -51,7 +52,54 @@ def read_rows(
     with limit_threads(estimator.n_threads):
         for m, likelihood in enumerate(likelihoods if known is None else ()):
             likelihood.start(Chunked(source.one(m), weight))
+            _check_shapes(likelihood, source.widths[m], layout.names[m])
     return source, layout, likelihoods, weight
+
+
+@torch.no_grad()
+def _check_shapes(likelihood: Likelihood, n_features: int, name: str) -> None:
+    """Refuse a likelihood that gives other shapes than it must, for two rows."""
+    if getattr(likelihood, "seen", None) is None:
+        raise ValueError(
+            f"The likelihood of modality '{name}', {type(likelihood).__name__}, does not know "
+            "which columns were seen: its start() must call super().start(chunks)."
+        )
+    width = likelihood.width
+    dtype = next((p.dtype for p in likelihood.parameters()), torch.get_default_dtype())
+    raw = torch.zeros(1, 2, likelihood.n_outputs(n_features), dtype=dtype)
+    x = likelihood.standardise(torch.zeros(2, n_features, dtype=dtype)).to(dtype)
+    for what, gave, must in (
+        ("log_density", likelihood.log_density(x, raw).shape, (1, 2, width)),
+        ("log_prob", likelihood.log_prob(x, None, raw).shape, (1, 2)),
+        ("mean", likelihood.mean(raw).shape, (1, 2, width)),
+    ):
+        if tuple(gave) != must:
+            raise ValueError(
+                f"{what} of the likelihood of modality '{name}', {type(likelihood).__name__}, "
+                f"must give {must} for one draw, two rows and {n_features} features; it gave "
+                f"{tuple(gave)}."
+            )
+
+
+def warn_of_unread(likelihoods: Sequence[Likelihood], source: Source, layout: Layout) -> None:
+    """Warn where rows show columns that the first call of ``partial_fit`` never saw."""
+    unread = {m: ~likelihood.seen.cpu().numpy() for m, likelihood in enumerate(likelihoods)}
+    unread = {m: columns for m, columns in unread.items() if columns.any()}
+    found = {
+        m: next(
+            (True for rows in source.chunks() if (~np.isnan(source[rows][m][:, columns])).any()),
+            False,
+        )
+        for m, columns in unread.items()
+    }
+    if names := [layout.names[m] for m, shows in found.items() if shows]:
+        warnings.warn(
+            f"Columns of {', '.join(map(repr, names))} have values here and had none when fitting "
+            "began: nothing of them is read. Call fit on all of the data, or begin with rows that "
+            "show every column.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _weigh(source: Source, sample_weight: Any) -> tuple[Source, np.ndarray]:

@@ -49,7 +49,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
     # of one length, whatever the name: file systems limit names
     mark = f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}-"
     ending = ".skpoe-tmp" + "".join(PurePath(name).suffixes[-2:])
-    descriptor, beside = _make(folder, mark, ending)
+    try:
+        descriptor, beside = _make(folder, mark, ending)
+    except OSError as error:  # of the file that was asked for, not of the one beside it
+        raise type(error)(error.errno, error.strerror, path) from None
     try:
         try:
             yield beside

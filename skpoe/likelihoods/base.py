@@ -246,10 +246,12 @@ def observed_moments(chunks: Chunks) -> Moments:
     low, high = (torch.where(seen, end.double(), 0.0) for end in (low, high))
     count = torch.where(count > 0, count, 1.0)
     mean = total / count
+    # in units of a power of two, which changes no digit: squares of tiny numbers would be zero
+    unit = torch.ldexp(torch.ones_like(low), torch.frexp(high - low).exponent)
     squares = torch.zeros(())
     for x, _, share in blocks():
-        squares = squares + ((x.double() - mean).square() * share).sum(0)
-    deviation = (squares / count).sqrt()
+        squares = squares + (((x.double() - mean) / unit).square() * share).sum(0)
+    deviation = (squares / count).sqrt() * unit
     still = deviation <= 1e-12 * mean.abs()  # constant, rounding aside
     return Moments(mean, torch.where(still, 1.0, deviation), low, high, seen, n_rows)
 

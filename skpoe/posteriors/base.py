@@ -203,6 +203,16 @@ class Family(WithShortcuts, ABC):
         """Add the noise of draws on the other side of the mean: (2 K, ...)."""
         return torch.cat([noise, -noise])
 
+    @property
+    def mirrors(self) -> bool:
+        """Whether :meth:`mirror` is of what :meth:`noise` draws: no class changed that alone."""
+        kinds = type(self).__mro__
+        first = {
+            name: next(place for place, kind in enumerate(kinds) if name in vars(kind))
+            for name in ("noise", "mirror")
+        }
+        return first["mirror"] <= first["noise"]
+
     @abstractmethod
     def rsample(self, params: Params, noise: Any) -> Tensor:
         """Map noise to z, shape (K, S, N, D), differentiably; pure."""

@@ -71,6 +71,8 @@ class Laplace(Family):
         uniform = source.uniform(n_draws, len(mean), event=event, dtype=torch.float64)
         return laplace_sample(uniform).to(mean.dtype)
 
+    mirror = Family.mirror  # its noise is as likely on either side
+
     def rsample(self, params: Params, noise: Tensor) -> Tensor:
         return params["mean"] + params["scale"] * noise
 

@@ -88,8 +88,10 @@ class SubsetPosterior:
         """Draw from each of the S posteriors, differentiably: (K, S, N, D).
 
         With ``antithetic``, draw k + K / 2 mirrors draw k (K is rounded up to an even number), so
-        that the average over draws of a linear function is exact.
+        that the average over draws of a linear function is exact; where a family cannot mirror
+        its noise, draws are independent.
         """
+        antithetic = antithetic and self.family.mirrors
         half = -(-n_draws // 2) if antithetic else n_draws
         source = self.family.noise(noise, half, self.params)
         if antithetic:

@@ -7,17 +7,19 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from ..random import RowNoise
+from ..shortcuts import WithShortcuts
 
 Natural = dict[str, Tensor]
 
 
-class Prior(nn.Module, ABC):
+class Prior(WithShortcuts, nn.Module, ABC):
     """p(z) on a latent space of D dimensions."""
 
     # which families can say it, as an expert and where nothing is observed: Family.prior_kind
     kind = "gaussian"
-    # whether ``natural`` is the prior itself; else it is the Gaussian with the same moments
-    is_natural = True
+    # whether ``natural`` says the prior itself, so that a KL from it may be in closed form; else
+    # it is the Gaussian with the same moments, and ``log_prob`` alone says what the prior is
+    is_natural = False
 
     @property
     @abstractmethod

@@ -26,6 +26,8 @@ class StandardGaussian(Prior):
         D.
     """
 
+    is_natural = True
+    shortcuts = {"is_natural": ("natural", "log_prob")}
     precision: Tensor
     h: Tensor
 
@@ -56,6 +58,9 @@ class ScaledGaussian(Prior):
     latent_dim : int
         D.
     """
+
+    is_natural = True
+    shortcuts = {"is_natural": ("natural", "log_prob")}
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()

@@ -25,6 +25,8 @@ class Laplace(Prior):
     """
 
     kind = "laplace"
+    is_natural = True
+    shortcuts = {"is_natural": ("natural", "log_prob")}
 
     def __init__(self, latent_dim: int, learn_scale: bool = True) -> None:
         super().__init__()

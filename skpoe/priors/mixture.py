@@ -17,8 +17,6 @@ from .base import Natural, Prior
 class _Mixture(Prior):
     """An equal mixture of C diagonal Gaussians."""
 
-    is_natural = False
-
     @abstractmethod
     def components(self) -> tuple[Tensor, Tensor]:
         """Means and precisions, each (C, D)."""

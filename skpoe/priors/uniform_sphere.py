@@ -22,6 +22,8 @@ class UniformSphere(Prior):
     """
 
     kind = "uniform"
+    is_natural = True
+    shortcuts = {"is_natural": ("natural", "log_prob")}
     eta: Tensor
 
     def __init__(self, n_spheres: int, sphere_dim: int) -> None:
