@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +74,14 @@ class AdamW:
             | {name: torch.zeros_like(p, requires_grad=False) for name in _NAMES[1:]}
             for p, step in zip(self.parameters, self._steps.unbind(), strict=True)
         ]
+        # by group, as the kernel takes them: parameters, and what is known of them
+        self._columns: list[list[list[Any]]] = []
+        first = 0
+        for group in self.groups:
+            kept = self._moments[first : first + len(group.parameters)]
+            first += len(group.parameters)
+            known = ([each[name] for each in kept] for name in ("exp_avg", "exp_avg_sq", "step"))
+            self._columns.append([group.parameters, *known])
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -85,28 +95,26 @@ class AdamW:
         Nothing is moved where ``skip``, a float32 tensor (), is 1: a GPU is not asked.
         """
         counted: float | Tensor = 1.0 if skip is None else 1.0 - skip
-        moved = [p.grad is not None for p in self.parameters]
-        if all(moved):
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        everyone = len(gradients) == len(self.parameters)
+        if everyone:
             self._steps += counted
         else:
-            for step, moves in zip(self._steps.unbind(), moved, strict=True):
-                if moves:
+            for step, parameter in zip(self._steps.unbind(), self.parameters, strict=True):
+                if parameter.grad is not None:
                     step += counted
         first = 0
-        for group in self.groups:
-            last = first + len(group.parameters)
-            known = [
-                (p, p.grad, kept["exp_avg"], kept["exp_avg_sq"], kept["step"])
-                for p, kept in zip(group.parameters, self._moments[first:last], strict=True)
-                if p.grad is not None
-            ]
-            first = last
-            if not known:
+        for group, columns in zip(self.groups, self._columns, strict=True):
+            if not everyone:
+                moved = [p.grad is not None for p in group.parameters]
+                columns = [list(compress(column, moved)) for column in columns]
+            parameters, averages, squares, steps = columns
+            last = first + len(parameters)
+            if not parameters:
                 continue
-            parameters, gradients, averages, squares, steps = map(list, zip(*known, strict=True))
             torch._fused_adamw_(
                 parameters,
-                gradients,
+                gradients[first:last],
                 averages,
                 squares,
                 [],
@@ -120,6 +128,7 @@ class AdamW:
                 maximize=False,
                 found_inf=skip,
             )
+            first = last
 
     def moments(self) -> dict[int, Moments]:
         """Give what it knows of each parameter that was ever moved, by its number.
