@@ -229,6 +229,15 @@ def test_dates_of_every_kind_are_refused(days):
             PoEVAE(max_iter=1).fit(data)
 
 
+def test_names_of_rows_among_levels_are_told():
+    frame = pd.DataFrame({"id": [f"p{i}" for i in range(20)], "x": np.arange(20.0)})
+    other = np.arange(20.0)[:, None]
+    with pytest.warns(UserWarning, match="Column 'id' of modality 'a' has 20 levels in 20 rows"):
+        fast(likelihood="auto").fit({"a": frame, "b": other})
+    frame.loc[0, "id"] = "p1"
+    fast(likelihood="auto").fit({"a": frame, "b": other})
+
+
 def test_integers_come_back_as_integers():
     X = np.arange(20).reshape(10, 2)
     filled = fast().fit(X).predict_missing(X)

@@ -68,6 +68,15 @@ def test_labels_are_text_whatever_they_say(tmp_path):
         read_table(tmp_path / "x.csv")
 
 
+def test_labels_that_look_like_data_are_told(tmp_path):
+    (tmp_path / "x.csv").write_text("p,q\n0.25,1.5\n-1.5,2\n")
+    with pytest.warns(UserWarning, match="x.csv', 'p', is taken for the labels of rows"):
+        read_table(tmp_path / "x.csv")
+    assert read_table(tmp_path / "x.csv", index="p")[1].tolist() == ["0.25", "-1.5"]
+    (tmp_path / "x.csv").write_text("id,q\n1.0,1.5\n2,2\n")  # numbers of rows
+    assert read_table(tmp_path / "x.csv")[1].tolist() == ["1.0", "2"]
+
+
 def test_parquet_without_an_index_has_no_labels(tmp_path):
     pytest.importorskip("pyarrow")
     mixed().reset_index().to_parquet(tmp_path / "x.parquet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ _FOR_LEVELS = ("categorical", "ordinal")
 # a count varies at least as a Poisson number does, and is not so far from zero that it looks
 # like any other number
 _LEAST_DISPERSION, _FAR = 0.5, 3.0
+# levels, if no two rows have the same, that are no accident
+_NAMES = 20
 
 
 def make_likelihoods(likelihood: Any, layout: Layout, source: Source) -> list[Likelihood]:
@@ -87,6 +90,8 @@ def _by_column(
     chosen = [choices.get(label, "auto") for label in labels]
     if "auto" in [choice for choice in chosen if isinstance(choice, str)]:
         read = _read_auto(codings or [Coding("number", float)] * len(labels), source)
+        if codings is not None:
+            _warn_of_names(codings, labels, name, source)
         chosen = [
             kind if isinstance(choice, str) and choice == "auto" else choice
             for choice, kind in zip(chosen, read, strict=True)
@@ -147,6 +152,25 @@ def _read_auto(codings: Sequence[Coding], source: Source) -> list[str]:
         else:
             kinds.append("student_t")
     return kinds
+
+
+def _warn_of_names(
+    codings: Sequence[Coding], labels: Sequence[Hashable], name: str, source: Source
+) -> None:
+    """Warn of columns whose levels tell rows apart: names of rows, not properties."""
+    n_levels = [0 if coding.levels is None else len(coding.levels) for coding in codings]
+    if max(n_levels) < _NAMES:
+        return
+    n_shown = sum((~np.isnan(source[rows][0])).sum(0) for rows in source.chunks())
+    for label, levels, shown in zip(labels, n_levels, np.asarray(n_shown), strict=True):
+        if levels >= max(_NAMES, shown):
+            warnings.warn(
+                f"Column {label!r} of modality '{name}' has {levels} levels in {shown} rows that "
+                "show it, as names of rows have: nothing can be learned of another row from it. "
+                "Leave it out, or make it the index.",
+                UserWarning,
+                stacklevel=2,
+            )
 
 
 class _Look(NamedTuple):

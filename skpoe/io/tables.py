@@ -184,7 +184,24 @@ def _read_csv(path: str | os.PathLike[str], kind: str, index: str | None) -> pd.
     labels = pd.Index(frame.pop(name)).str[1:]
     if empty := np.flatnonzero(labels == "").tolist():
         raise ValueError(f"the label of row {empty[0] + 1} is empty, in the column {name!r}.")
+    if index is None and _look_measured(labels):
+        warnings.warn(
+            f"The first column of {os.fspath(path)!r}, {name!r}, is taken for the labels of rows, "
+            f"and holds numbers such as {labels[0]}. If these are data, put a column of labels "
+            "before it, or name the one that there is (--index).",
+            UserWarning,
+            stacklevel=3,
+        )
     return frame.set_axis(labels.rename(None if str(name).startswith("Unnamed: ") else name))
+
+
+def _look_measured(labels: pd.Index) -> bool:
+    """Whether most labels are numbers that are not whole."""
+    try:
+        numbers = labels.to_numpy(dtype=float)
+    except ValueError:
+        return False
+    return len(numbers) > 0 and float(np.mean(numbers % 1 != 0)) > 0.5
 
 
 def _read_parquet(path: str | os.PathLike[str], index: str | None) -> pd.DataFrame:
