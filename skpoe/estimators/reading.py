@@ -52,31 +52,32 @@ def read_rows(
     with limit_threads(estimator.n_threads):
         for m, likelihood in enumerate(likelihoods if known is None else ()):
             likelihood.start(Chunked(source.one(m), weight))
-            _check_shapes(likelihood, source.widths[m], layout.names[m])
+            _check_shapes(likelihood, source[:2][m], layout.names[m])
     return source, layout, likelihoods, weight
 
 
 @torch.no_grad()
-def _check_shapes(likelihood: Likelihood, n_features: int, name: str) -> None:
-    """Refuse a likelihood that gives other shapes than it must, for two rows."""
+def _check_shapes(likelihood: Likelihood, rows: np.ndarray, name: str) -> None:
+    """Refuse a likelihood that gives other shapes than it must, for some rows."""
     if getattr(likelihood, "seen", None) is None:
         raise ValueError(
             f"The likelihood of modality '{name}', {type(likelihood).__name__}, does not know "
             "which columns were seen: its start() must call super().start(chunks)."
         )
-    width = likelihood.width
+    n_rows, n_features = rows.shape
     dtype = next((p.dtype for p in likelihood.parameters()), torch.get_default_dtype())
-    raw = torch.zeros(1, 2, likelihood.n_outputs(n_features), dtype=dtype)
-    x = likelihood.standardise(torch.zeros(2, n_features, dtype=dtype)).to(dtype)
+    raw = torch.zeros(1, n_rows, likelihood.n_outputs(n_features), dtype=dtype)
+    x = likelihood.standardise(torch.from_numpy(np.nan_to_num(rows))).to(dtype)
+    each = 1, n_rows, likelihood.width
     for what, gave, must in (
-        ("log_density", likelihood.log_density(x, raw).shape, (1, 2, width)),
-        ("log_prob", likelihood.log_prob(x, None, raw).shape, (1, 2)),
-        ("mean", likelihood.mean(raw).shape, (1, 2, width)),
+        ("log_density", likelihood.log_density(x, raw).shape, each),
+        ("log_prob", likelihood.log_prob(x, None, raw).shape, each[:2]),
+        ("mean", likelihood.mean(raw).shape, each),
     ):
         if tuple(gave) != must:
             raise ValueError(
                 f"{what} of the likelihood of modality '{name}', {type(likelihood).__name__}, "
-                f"must give {must} for one draw, two rows and {n_features} features; it gave "
+                f"must give {must} for one draw, {n_rows} rows and {n_features} features; it gave "
                 f"{tuple(gave)}."
             )
 

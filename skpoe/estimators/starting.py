@@ -29,8 +29,9 @@ _N_FOLDS, _FEW = 5, 500
 # powers of the experts of a subset that lacks modalities, and shares of the start, that are tried
 _TRUSTS = (1.0, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015)
 _START_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
-# an error so much above the smallest is as good; a gain of so many standard errors is no luck
-_AS_GOOD, _SURE = 1.005, 2.0
+# an error so much above the smallest is as good; a gain of so many standard errors is no luck; a
+# row counts as if its error were at most so many times the median
+_AS_GOOD, _SURE, _FAR_OUT = 1.005, 2.0, 10.0
 
 
 def is_linear(estimator: Any, likelihoods: list[Likelihood]) -> bool:
@@ -253,19 +254,27 @@ def find_start_weight(model: MultimodalVAE, begun: dict[str, Tensor], rows: Rows
     for start_weight in _START_WEIGHTS:
         settle(model, ended, 1.0)
         settle(model, begun, start_weight)
-        errors.append(float((errors_of_hidden(model, batch) * weights).sum()))
+        errors.append(errors_of_hidden(model, batch))
         scores.append(how_likely(model, batch, keys))
     settle(model, ended, 1.0)
-    # rows less likely than at the start are a sign of too much training. They are counted, for
-    # single rows that are far out would decide a mean
+    # single rows that are far out would decide a sum
+    scored = errors[-1] > 0
+    most = _FAR_OUT * _median(errors[-1][scored], weights[scored]) if scored.any() else torch.inf
+    # rows less likely than at the start are a sign of too much training: they are counted
     half = 0.5 * weights.sum()
     allowed = [
-        (start_weight, error)
+        (start_weight, float((error.clamp(max=most) * weights).sum()))
         for start_weight, error, score in zip(_START_WEIGHTS, errors, scores, strict=True)
         if float((weights * (score < scores[-1])).sum()) <= half
     ]
     least = min(error for _, error in allowed)
     return next(weight for weight, error in allowed if error <= _AS_GOOD * least)
+
+
+def _median(x: Tensor, weights: Tensor) -> float:
+    order = x.argsort()
+    share = weights[order].cumsum(0)
+    return float(x[order][int((share < 0.5 * share[-1]).sum())])
 
 
 def _other_folds(

@@ -150,9 +150,9 @@ class Family(WithShortcuts, ABC):
     def product_or_prior(
         self, experts: Params, powers: Tensor, prior: Params, shown: Tensor
     ) -> Params:
-        """Multiply the experts in each subset; where nothing is shown, bool (S, N), be the prior.
+        """Multiply the experts in each subset; the prior stands where it has none to multiply.
 
-        The others are as in :meth:`product_with_prior`.
+        There ``shown``, bool (S, N), is False. The others are as in :meth:`product_with_prior`.
         """
         if holds(shown.all(), otherwise=False):
             return self.product(experts, powers)

@@ -17,6 +17,8 @@ from .base import Family, LinearExpert, Params, added
 
 # up to so many patterns, one matrix product over all of them beats a gather of matrices
 _FEW_PATTERNS = 16
+# at most so many numbers are kept to be used again
+_KEPT = 4096
 
 
 class _Root(torch.autograd.Function):
@@ -312,9 +314,13 @@ def _counts(pattern: Tensor, n_patterns: int) -> bool:
     return pattern.data_ptr() == place.data_ptr() or torch.equal(pattern.flatten(), place)
 
 
-@kept
 def _places(n: int, device: torch.device) -> Tensor:
     """Give 0, 1, 2, ...: to be left as they are."""
+    return _kept_places(n, device) if n <= _KEPT else torch.arange(n, device=device)
+
+
+@kept
+def _kept_places(n: int, device: torch.device) -> Tensor:
     return torch.arange(n, device=device)
 
 
