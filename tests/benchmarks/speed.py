@@ -188,10 +188,12 @@ def main():
     usual = [label for label in CONTESTANTS if label != "compiled"]
     parser.add_argument("--contestants", nargs="+", default=usual, choices=CONTESTANTS)
     parser.add_argument("--every", action="store_true", help="also MIWAE beside W4")
+    parser.add_argument("--flush", action="store_true", help="tiny numbers are zero, for all")
     parser.add_argument("--out", nargs="+", default=[], help="lines of JSON; the first grows")
     parser.add_argument("--table-only", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    torch.set_flush_denormal(args.flush)
     warnings.simplefilter("ignore", ConvergenceWarning)
     if not args.table_only:
         measure(args)
