@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from ..data.batch import Batch
@@ -74,10 +75,16 @@ class SubsetELBO(Objective):
         explained = observed.expand_as(membership) if all_observed else membership
         posterior = model.posterior(batch, membership, reach=explained)
         z = posterior.rsample(self.n_samples, noise.fold("latent"))
-        fit = over_draws(self._fit(model, z, batch, None if all_observed else scored))
         cost = self._cost(posterior.kl(z), kl_weight)
-        if len(membership) == 1 + n_modalities > 2 and batch.is_whole:
-            return (fit.sum(-1) - cost).mean(0)  # in all rows the same subsets, none twice
+        # in all rows the same subsets, none twice
+        alike = len(membership) == 1 + n_modalities > 2 and batch.is_whole
+        if alike and not all_observed:  # a modality is explained from all, and from itself
+            draws = torch.stack([z[:, :1].expand_as(z[:, 1:]), z[:, 1:]], dim=2).transpose(0, 1)
+            own = self._weigh(over_draws(model.terms(draws, batch)))  # (2, N, M)
+            return (own.sum((0, -1)) - cost.sum(0)) / len(membership)
+        fit = over_draws(self._fit(model, z, batch, None if all_observed else scored))
+        if alike:
+            return (fit.sum(-1) - cost).mean(0)
         elbo = (fit * explained).sum(-1) - cost
         counted = distinct(membership)
         return (elbo * counted).sum(0) / counted.sum(0).clamp(min=1)
