@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 Made = TypeVar("Made")
+# at most so many numbers are kept to be used again
+_SMALL = 4096
 
 
 def find_device(device: Any) -> torch.device:
@@ -68,5 +70,16 @@ def kept(make: Callable[..., Made]) -> Callable[..., Made]:
     def give(*args: Any) -> Made:
         # the compiler looks into functions, and has no use for what they keep
         return make(*args) if torch.compiler.is_compiling() else cached(*args)
+
+    return give
+
+
+def kept_if_small(make: Callable[..., Made]) -> Callable[..., Made]:
+    """Keep what a function makes of a number n, its first argument, if n is small."""
+    cached = kept(make)
+
+    @functools.wraps(make)
+    def give(n: int, *args: Any) -> Made:
+        return (cached if n <= _SMALL else make)(n, *args)
 
     return give

@@ -7,7 +7,6 @@ batch, subset of rows or thread, and different rows get independent ones.
 
 from __future__ import annotations
 
-import functools
 import math
 import threading
 import zlib
@@ -21,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .device import can_ask, kept
+from .device import can_ask, kept_if_small
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _ROUNDS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
@@ -36,8 +35,6 @@ _ARRAY_KINDS: dict[torch.dtype, type[np.floating]] = {
 _ARRAY_ROUNDS = tuple((np.uint64(shift), np.uint64(factor)) for shift, factor in _ROUNDS)
 _ALL_BITS = (1 << 64) - 1
 _ARRAY_LAST, _ARRAY_HIGH = np.uint64(31), np.uint64(41)
-# at most so many numbers are kept to be used again
-_KEPT = 4096
 _lock = threading.RLock()
 
 
@@ -97,23 +94,12 @@ def lend_global_generator(seed: int) -> Iterator[None]:
         yield
 
 
-def _keep_small(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Keep what was made of a small n."""
-    cached = kept(make)
-
-    @functools.wraps(make)
-    def give(n: int, *args: Any) -> Tensor:
-        return (cached if n <= _KEPT else make)(n, *args)
-
-    return give
-
-
 def first_counts(n: int, device: torch.device | None = None) -> Tensor:
     """Give the first n values of the counter that streams scramble: int64 (n,)."""
     return torch.arange(1, n + 1, device=device) * _signed(_GOLDEN)
 
 
-_kept_counts = _keep_small(first_counts)
+_kept_counts = kept_if_small(first_counts)
 
 
 def _count(n: int, device: torch.device | None = None) -> Tensor:
@@ -122,7 +108,7 @@ def _count(n: int, device: torch.device | None = None) -> Tensor:
     return _kept_counts(n, device)
 
 
-@_keep_small
+@kept_if_small
 def hash_weights(n: int, stream: int = 0, device: torch.device | None = None) -> Tensor:
     """Return n fixed odd 64-bit integers, shape (n,), that differ from stream to stream.
 

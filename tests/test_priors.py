@@ -128,21 +128,18 @@ def test_a_prior_with_another_density_is_charged_by_it(name):
     shifted.load_state_dict(prior.state_dict())
     assert prior.is_natural
     assert not shifted.is_natural
-    family = DiagonalGaussian() if name != "laplace" else LaplacePosterior()
-    leaves = {"mean": torch.zeros(1, 1, D).double(), family_scale(family): torch.ones(1, 1, D)}
+    family, spread, q = {"laplace": (LaplacePosterior(), "scale", TorchLaplace)}.get(
+        name, (DiagonalGaussian(), "precision", Normal)
+    )
+    leaves = {"mean": torch.zeros(1, 1, D).double(), spread: torch.ones(1, 1, D).double()}
     posterior = SubsetPosterior(family, leaves, torch.zeros(1, 1).double(), shifted)
     assert not posterior.has_kl
     z = posterior.rsample(40_000, RowNoise(0, torch.zeros(1, dtype=torch.long)))
     kl = posterior.kl(z).item()
-    q = TorchLaplace if name == "laplace" else Normal
     own = q(torch.zeros(D).double(), torch.ones(D).double()).log_prob(z).sum(-1)
     expected = own - truth.log_prob(z - 3).detach()
     assert abs(kl - expected.mean().item()) < 1e-9
     assert kl > 4  # three away in each of three directions
-
-
-def family_scale(family):
-    return "precision" if isinstance(family, DiagonalGaussian) else "scale"
 
 
 @names

@@ -86,14 +86,12 @@ def warn_of_unread(likelihoods: Sequence[Likelihood], source: Source, layout: La
     """Warn where rows show columns that the first call of ``partial_fit`` never saw."""
     unread = {m: ~likelihood.seen.cpu().numpy() for m, likelihood in enumerate(likelihoods)}
     unread = {m: columns for m, columns in unread.items() if columns.any()}
-    found = {
-        m: next(
-            (True for rows in source.chunks() if (~np.isnan(source[rows][m][:, columns])).any()),
-            False,
-        )
+    names = [
+        layout.names[m]
         for m, columns in unread.items()
-    }
-    if names := [layout.names[m] for m, shows in found.items() if shows]:
+        if any((~np.isnan(source[rows][m][:, columns])).any() for rows in source.chunks())
+    ]
+    if names:
         warnings.warn(
             f"Columns of {', '.join(map(repr, names))} have values here and had none when fitting "
             "began: nothing of them is read. Call fit on all of the data, or begin with rows that "

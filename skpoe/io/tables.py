@@ -201,7 +201,7 @@ def _look_measured(labels: pd.Index) -> bool:
         numbers = labels.to_numpy(dtype=float)
     except ValueError:
         return False
-    return len(numbers) > 0 and float(np.mean(numbers % 1 != 0)) > 0.5
+    return len(numbers) > 0 and float(np.mean(numbers != np.rint(numbers))) > 0.5
 
 
 def _read_parquet(path: str | os.PathLike[str], index: str | None) -> pd.DataFrame:

@@ -91,8 +91,11 @@ class Objective(nn.Module, ABC):
         """Charge a KL from the prior."""
         if self.free_bits:
             kl = (kl - self.free_bits).clamp(min=0.0)
+        return self._times_beta(kl, kl_weight)
+
+    def _times_beta(self, value: Tensor, kl_weight: float) -> Tensor:
         weight = self.beta * kl_weight
-        return kl if isinstance(weight, float) and weight == 1.0 else weight * kl
+        return value if isinstance(weight, float) and weight == 1.0 else weight * value
 
 
 def over_draws(value: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ class IWAE(Objective):
         else:
             z = posterior.rsample(self.n_samples, noise.fold("latent"))
             ratio = posterior.detach().log_ratio(z)
-        ratio = self._cost(ratio, kl_weight)
+        ratio = self._times_beta(ratio, kl_weight)
         few = self._few(model, batch, posterior, z, ratio, noise)
         if few is None:
             log_weight, surrogate = self._fit(model, z, batch).sum(-1) + ratio, None

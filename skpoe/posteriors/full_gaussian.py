@@ -10,15 +10,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..device import can_ask, holds, kept
+from ..device import can_ask, holds, kept_if_small
 from ..random import hash_weights
 from ..subsets import codes
 from .base import Family, LinearExpert, Params, added
 
 # up to so many patterns, one matrix product over all of them beats a gather of matrices
 _FEW_PATTERNS = 16
-# at most so many numbers are kept to be used again
-_KEPT = 4096
 
 
 class _Root(torch.autograd.Function):
@@ -314,13 +312,9 @@ def _counts(pattern: Tensor, n_patterns: int) -> bool:
     return pattern.data_ptr() == place.data_ptr() or torch.equal(pattern.flatten(), place)
 
 
+@kept_if_small
 def _places(n: int, device: torch.device) -> Tensor:
     """Give 0, 1, 2, ...: to be left as they are."""
-    return _kept_places(n, device) if n <= _KEPT else torch.arange(n, device=device)
-
-
-@kept
-def _kept_places(n: int, device: torch.device) -> Tensor:
     return torch.arange(n, device=device)
 
 

@@ -1,6 +1,6 @@
 """Tables that are hard for factor analysis, for networks of few rows, or for both.
 
-Each is two modalities of numbers, made anew from a seed. tables.py runs them when they are asked
+Each is two modalities of numbers, made anew each time. tables.py runs them when they are asked
 for by name; they are no part of its usual table.
 """
 
@@ -62,11 +62,19 @@ def products(rng):
 
 
 def rare(rng):
-    """Linear causes, and a modality that one training row in twenty shows."""
+    """Linear causes, and a modality that one training row in twenty shows: see :func:`make`."""
     return _linear(rng, 667)
 
 
 HARD = {
-    make.__name__: make
-    for make in (linear100, sums, copies, outliers, clusters, circle, products, rare)
+    table.__name__: table
+    for table in (linear100, sums, copies, outliers, clusters, circle, products, rare)
 }
+
+
+def make(name, train):
+    """Modalities of a table by its name; ``train`` are the numbers of training rows."""
+    X = HARD[name](np.random.default_rng(0))
+    if name == "rare":
+        X[1][np.delete(train, np.s_[::20])] = np.nan
+    return X

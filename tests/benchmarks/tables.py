@@ -9,9 +9,8 @@ A fit is a line of JSON, and what is in the files is not run again. Sets: breast
 columns, wine in 7 + 6, diabetes in 4 + 6, digits in halves of 32 + 32 pixels; with files, TCGA
 (150 tumours: mRNA and miRNA, from which the protein is predicted) and CITE-seq (200 cells: the
 1,000 genes that vary most in training rows, from which 29 proteins are predicted); by name, those
-of hard.py, which are made. A random
-quarter of the rows is the test. With --dev, that quarter is set aside, and a quarter of the rest
-is the test: for choosing settings.
+of hard.py, which are made. A random quarter of the rows is the test. With --dev, that quarter is
+set aside, and a quarter of the rest is the test: for choosing settings.
 
 error: squared error of a hidden modality, in units standardised by training rows, relative to
 that of the column means; columns that do not vary in training are left out; mean over hidden
@@ -27,8 +26,8 @@ from dataclasses import dataclass
 
 import bench
 import h5py
+import hard
 import numpy as np
-from hard import HARD
 from intervals import coverage
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
@@ -47,7 +46,6 @@ BUNDLED = {
     "digits": (load_digits, {}, [32]),
 }
 SETS = [*BUNDLED, "tcga", "citeseq"]
-_RARE = 20  # of so many training rows of "rare", one shows its second modality
 KEYS = ["set", "split", "method", "dev"]
 
 
@@ -82,15 +80,9 @@ def load(name, args):
             return [genes[:, np.sort(np.argsort(-genes[train].var(0))[:1000])], proteins]
 
         return Data(len(genes), modalities, [1])
-    if name in HARD:
-
-        def made(train):
-            X = HARD[name](np.random.default_rng(0))
-            if name == "rare":
-                X[1][np.delete(train, np.s_[::_RARE])] = np.nan
-            return X
-
-        return Data(len(made(np.arange(0))[0]), made, [0, 1])
+    if name in hard.HARD:
+        n_rows = len(hard.make(name, np.arange(0))[0])
+        return Data(n_rows, lambda train: hard.make(name, train), [0, 1])
     return None
 
 
@@ -207,7 +199,7 @@ def error(filled, x, reference, varies):
 
 def report(rows):
     """Print what rows hold, a line a set."""
-    sets = [name for name in (*SETS, *HARD) if any(row["set"] == name for row in rows)]
+    sets = [name for name in (*SETS, *hard.HARD) if any(row["set"] == name for row in rows)]
     methods = bench.methods_of(rows, METHODS)
     models = [method for method in methods if method not in (*BASELINES, "fa")]
 
@@ -243,7 +235,7 @@ def report(rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", nargs="+", default=SETS, choices=[*SETS, *HARD])
+    parser.add_argument("--sets", nargs="+", default=SETS, choices=[*SETS, *hard.HARD])
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--splits", type=int, nargs="+", default=range(10))
     parser.add_argument("--tcga", help="breast_tcga.npz")
