@@ -104,14 +104,11 @@ class FactorAnalysis:
     loadings : Tensor of shape (F, D)
     noise : Tensor of shape (F,)
         Variances.
-    shrinkage : float, default=0.0
-        How much of the data it was fitted to was replaced by independent features.
     """
 
     mean: Tensor
     loadings: Tensor
     noise: Tensor
-    shrinkage: float = 0.0
 
     def log_prob(self, table: Table) -> Tensor:
         """Exact log p(x_observed) of each row, (N,), in nats."""
@@ -151,10 +148,7 @@ class FactorAnalysis:
     def split(self, widths: Sequence[int]) -> list[FactorAnalysis]:
         """Cut to modalities."""
         leaves = (leaf.split(list(widths)) for leaf in (self.mean, self.loadings, self.noise))
-        return [
-            FactorAnalysis(mean, loadings, noise, self.shrinkage)
-            for mean, loadings, noise in zip(*leaves, strict=True)
-        ]
+        return [FactorAnalysis(*parts) for parts in zip(*leaves, strict=True)]
 
 
 class _Inference:
@@ -277,7 +271,7 @@ def step(model: FactorAnalysis, table: Table, shrinkage: float) -> tuple[FactorA
     known = seen[table.group] > 0
     fitted = fitted * known[:, None]
     noise = torch.where(known, noise, 1.0)
-    new = FactorAnalysis(fitted[:, -1], fitted[:, :-1], noise, shrinkage)
+    new = FactorAnalysis(fitted[:, -1], fitted[:, :-1], noise)
     return new, float(total / table.weights.sum())
 
 

@@ -9,9 +9,16 @@ import pytest
 import torch
 from small import FAST
 
-from skpoe import ModularVAE
+from skpoe import ModularVAE, SphericalVAE
 from skpoe.data.batch import Batch
-from skpoe.estimators.choices import OBJECTIVES, POSTERIORS, PRIORS, STRATEGIES, SUBSETS
+from skpoe.estimators.choices import (
+    OBJECTIVES,
+    POSTERIORS,
+    PRIORS,
+    STRATEGIES,
+    SUBSETS,
+    choose,
+)
 from skpoe.estimators.pieces import Pieces
 from skpoe.likelihoods import Gaussian
 from skpoe.objectives import ELBO
@@ -250,6 +257,11 @@ ORIGINAL = {
     ),
     ("permutation_invariant", "diag_gaussian", "standard_gaussian"): ("elbo", "iwae"),
 }
+
+
+def test_an_objective_has_one_name_in_all_estimators():
+    for name in SphericalVAE._parameter_constraints["objective"][0].options:
+        choose("objective", name, OBJECTIVES)
 
 
 @pytest.mark.parametrize("unstructured", [False, True])

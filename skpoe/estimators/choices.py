@@ -42,12 +42,7 @@ from ..priors import (
     VampPrior,
 )
 from ..priors import Laplace as LaplacePrior
-from ..strategies import (
-    ProductWithStandIns,
-    SetEncoder,
-    Strategy,
-    SubsetEncoders,
-)
+from ..strategies import SetEncoder, Strategy
 from ..subsets import Subsets
 from .pieces import Pieces
 
@@ -71,37 +66,19 @@ PRIORS: dict[str, Callable[[Any, Pieces], Prior]] = {
 }
 
 
-def _product(pieces: Pieces, family: Family, size: int, prior_expert: bool = True) -> Strategy:
-    return pieces.product(family, size, prior_expert=prior_expert)
-
-
-def _joint(pieces: Pieces, family: Family, size: int) -> Strategy:
-    return pieces.joint(family, size)
-
-
 def _set(pieces: Pieces, family: Family, size: int) -> Strategy:
     encoder = pieces.joint_encoder(family, 20, size=size)
     return SetEncoder(family, encoder, pieces.n_features, generator=pieces.generator)
 
 
-def _subset(pieces: Pieces, family: Family, size: int) -> Strategy:
-    joint = pieces.joint_encoder(family, 2 * pieces.n_features, "joint_encoder", size)
-    return SubsetEncoders(family, joint, pieces.encoders(family, size))
-
-
-def _stand_ins(pieces: Pieces, family: Family, size: int) -> Strategy:
-    encoders, stand_ins = (pieces.encoders(family, size) for _ in range(2))
-    return ProductWithStandIns(family, encoders, stand_ins)
-
-
 STRATEGIES: dict[str, Callable[[Pieces, Family, int], Strategy]] = {
-    "product_of_experts": _product,
-    "product_without_prior": partial(_product, prior_expert=False),
-    "mixture_of_experts": partial(_product, prior_expert=False),
-    "joint_encoder": _joint,
+    "product_of_experts": Pieces.product,
+    "product_without_prior": partial(Pieces.product, prior_expert=False),
+    "mixture_of_experts": partial(Pieces.product, prior_expert=False),
+    "joint_encoder": Pieces.joint,
     "set_encoder": _set,
-    "subset_encoders": _subset,
-    "product_with_stand_ins": _stand_ins,
+    "subset_encoders": Pieces.subset_encoders,
+    "product_with_stand_ins": Pieces.product_with_stand_ins,
 }
 OBJECTIVES: dict[str, tuple[type[Objective], dict[str, Any]]] = {
     "elbo": (ELBO, {}),
@@ -122,7 +99,7 @@ OBJECTIVES: dict[str, tuple[type[Objective], dict[str, Any]]] = {
     "mmvm": (MMVMObjective, {}),
 }
 SUBSETS = ("auto", "full", "singletons", "powerset")
-# the names of the original repository, where they are others
+# the names of the original repository and of other estimators, where they are others
 _ALIASES = {
     "gaussian_poe": "product_of_experts",
     "vmf_poe": "product_of_experts",
@@ -130,6 +107,7 @@ _ALIASES = {
     "permutation_invariant": "set_encoder",
     "diag_gaussian_mixture": "diag_gaussian",
     "ar_elbo": "autoregressive_elbo",
+    "subset_elbo": "mvae_elbo",
 }
 # strategies by what they do with several modalities
 _SAY_THE_SCALE = {"set_encoder", "subset_encoders", "product_with_stand_ins"}

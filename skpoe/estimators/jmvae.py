@@ -11,7 +11,6 @@ from ..model import MultimodalVAE
 from ..objectives import AlignedELBO, Objective
 from ..posteriors import DiagonalGaussian
 from ..priors import StandardGaussian
-from ..strategies import SubsetEncoders
 from .base import BaseVAE
 from .documentation import documented
 from .pieces import Pieces
@@ -76,8 +75,6 @@ class JMVAE(BaseVAE):
     }
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
-        family = DiagonalGaussian()
-        joint = pieces.joint_encoder(family, 2 * pieces.n_features, "joint_encoder")
-        strategy = SubsetEncoders(family, joint, pieces.encoders(family))
+        strategy = pieces.subset_encoders(DiagonalGaussian())
         model = pieces.model(strategy, StandardGaussian(pieces.latent_dim))
         return model, pieces.objective(AlignedELBO, alpha=self.alpha, parts="singles")

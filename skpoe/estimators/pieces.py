@@ -21,7 +21,13 @@ from ..posteriors import DiagonalGaussian, Family, FullGaussian
 from ..priors import Prior
 from ..private import PrivateLatents
 from ..random import derive_seed, lend_global_generator
-from ..strategies import JointEncoder, ProductOfExperts, Strategy
+from ..strategies import (
+    JointEncoder,
+    ProductOfExperts,
+    ProductWithStandIns,
+    Strategy,
+    SubsetEncoders,
+)
 from ..subsets import Subsets
 from .starting import most_latent, powers_up_to
 
@@ -174,6 +180,18 @@ class Pieces:
         encoder = self.joint_encoder(family, 2 * self.n_features, size=latent_dim)
         shared = self._shared_by_rows(family, [self.n_features], latent_dim)
         return JointEncoder(family, encoder, None if shared is None else shared[0])
+
+    def subset_encoders(self, family: Family, latent_dim: int | None = None) -> SubsetEncoders:
+        """One encoder a modality, and another for several, which also reads what is hidden."""
+        joint = self.joint_encoder(family, 2 * self.n_features, "joint_encoder", latent_dim)
+        return SubsetEncoders(family, joint, self.encoders(family, latent_dim))
+
+    def product_with_stand_ins(
+        self, family: Family, latent_dim: int | None = None
+    ) -> ProductWithStandIns:
+        """One expert a modality, and one that speaks for the others."""
+        encoders, stand_ins = (self.encoders(family, latent_dim) for _ in range(2))
+        return ProductWithStandIns(family, encoders, stand_ins)
 
     def _shared_by_rows(
         self, family: Family, widths: Sequence[int], latent_dim: int | None

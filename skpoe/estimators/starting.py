@@ -149,21 +149,16 @@ class LinearStart:
             if self.refit and len(rows.keys().unique()) < _FEW:
                 starts += _other_folds(model, rows, seed, self.shrinkage)
             self.trust = _choose_trust(model, read, starts)
-        self.trial: tuple[MultimodalVAE, Objective] | None = None
+        # what is to be trained without the rows held out, to find ``start_weight`` on them; None
+        # where that is known, or will be found on validation rows
+        self.rehearsal: tuple[MultimodalVAE, Objective] | None = None
         if self.refit and self.start_weight == "auto":
-            self.trial = copy.deepcopy((model, objective))
-            self.trial[0].start_at(part, self.trust)
+            self.rehearsal = copy.deepcopy((model, objective))
+            self.rehearsal[0].start_at(part, self.trust)
         # anew, so that it does not depend on what else was tried
         learned = tables.whole if self.refit else tables.kept
         part = factor_analysis.fit(learned, model.latent_dim, self.shrinkage, _N_STEPS)[0]
         model.start_at(part.canonical(), self.trust)
-
-    def rehearsal(self) -> tuple[MultimodalVAE, Objective] | None:
-        """Give what is to be trained without the rows held out, to find ``start_weight`` on them.
-
-        None where that is known, or will be found on validation rows.
-        """
-        return self.trial
 
 
 def choose_latent_dim(
@@ -200,7 +195,7 @@ class _Tables(NamedTuple):
 
 
 def _tables(model: MultimodalVAE, rows: Rows, kept: Tensor, held: Tensor, seed: int) -> _Tables:
-    width = sum(value.shape[1] for value in rows[torch.arange(1)][0].values)
+    width = sum(likelihood.width for likelihood in model.likelihoods)
     share = min(_MOST_ROWS, max(10, _MOST_NUMBERS // width)) / len(rows)
     kept, held = (part.to(rows.weights.device) for part in (kept, held))
     if share < 1:

@@ -10,7 +10,6 @@ from ..model import MultimodalVAE
 from ..objectives import Objective, VAEVAEObjective
 from ..posteriors import DiagonalGaussian
 from ..priors import StandardGaussian
-from ..strategies import ProductWithStandIns, Strategy, SubsetEncoders
 from .base import BaseVAE
 from .documentation import documented
 from .pieces import Pieces
@@ -81,13 +80,8 @@ class VAEVAE(BaseVAE):
     }
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
-        family = DiagonalGaussian()
-        strategy: Strategy
-        if self.joint == "product":
-            encoders, stand_ins = pieces.encoders(family), pieces.encoders(family)
-            strategy = ProductWithStandIns(family, encoders, stand_ins)
-        else:
-            joint = pieces.joint_encoder(family, 2 * pieces.n_features, "joint_encoder")
-            strategy = SubsetEncoders(family, joint, pieces.encoders(family))
+        is_product = self.joint == "product"
+        make = pieces.product_with_stand_ins if is_product else pieces.subset_encoders
+        strategy = make(DiagonalGaussian())
         model = pieces.model(strategy, StandardGaussian(pieces.latent_dim))
         return model, pieces.objective(VAEVAEObjective)

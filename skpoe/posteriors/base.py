@@ -96,12 +96,12 @@ class Family(WithShortcuts, ABC):
         raise NotImplementedError
 
     @abstractmethod
-    def lift(self, natural: Params) -> Params:
-        """Write a prior's natural parameters, leaves (D,), as one expert for all rows."""
-
-    @abstractmethod
     def at(self, natural: Params) -> Params:
         """Write a prior's natural parameters, leaves (D,), as posterior params, (1, 1, ...)."""
+
+    def lift(self, natural: Params) -> Params:
+        """Write them as one expert for all rows: as :meth:`at`, where experts have its leaves."""
+        return self.at(natural)
 
     def alone(self, experts: Params, prior: Params) -> Params:
         """Make each expert a distribution that can stand without the prior as one more expert.

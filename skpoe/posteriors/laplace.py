@@ -55,9 +55,6 @@ class Laplace(Family):
         scale = F.softmax(score, dim=-1) * score.shape[-1] + _SMALLEST
         return {"mean": mean, "scale": scale}
 
-    def lift(self, natural: Params) -> Params:
-        return self.at(natural)
-
     def at(self, natural: Params) -> Params:
         return {leaf: value[None, None] for leaf, value in natural.items()}
 

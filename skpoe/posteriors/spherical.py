@@ -46,9 +46,6 @@ class Spherical(Family):
         concentration = 1.0 + F.softplus(raw[..., -n_spheres:])
         return {"eta": F.normalize(direction, dim=-1) * concentration[..., None]}
 
-    def lift(self, natural: Params) -> Params:
-        return {"eta": natural["eta"][None, None]}
-
     def at(self, natural: Params) -> Params:
         return {"eta": natural["eta"][None, None]}
 

@@ -52,9 +52,6 @@ class StudentT(Family):
         precision = log_precision.clamp(-_LARGEST_LOG_PRECISION, _LARGEST_LOG_PRECISION).exp()
         return {"mean": mean, "precision": precision, "tail": torch.full_like(mean, 1 / self.df)}
 
-    def lift(self, natural: Params) -> Params:
-        return self.at(natural)
-
     def at(self, natural: Params) -> Params:
         precision = natural["precision"][None, None]
         mean = natural["h"] / precision
