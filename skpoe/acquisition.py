@@ -54,7 +54,7 @@ def expected_gains(
         Means over draws; those below zero, which mutual information never is, are zero. Zero
         where a row lacks nothing of the candidate, or nothing of the target.
     effective_size : Tensor of shape (N,)
-        Of the proposals.
+        Of the proposals; infinite in a row that lacks nothing.
 
     References
     ----------

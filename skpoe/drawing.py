@@ -45,7 +45,7 @@ def draw_missing(
         In the data's units, all entries, also shown ones; of a modality that no row lacks, NaN
         unless ``everything``.
     effective_size : Tensor of shape (N,)
-        Of the proposals.
+        Of the proposals; infinite in a row that lacks nothing, unless ``everything``.
 
     References
     ----------
@@ -65,7 +65,10 @@ def draw_missing(
         raw = model.decode(z, m)  # (n_draws, N, outputs)
         x = likelihood.sample(raw.flatten(0, 1), own.fold(m))
         draws.append(x.unflatten(0, raw.shape[:2]))
-    return draws, effective_size(weights)
+    size = effective_size(weights)
+    if not everything:
+        size = size.where(~torch.stack([mask.all(-1) for mask in batch.masks]).all(0), torch.inf)
+    return draws, size
 
 
 def propose(

@@ -102,8 +102,8 @@ def imputation_scores(
     adt      0            400   1.1   0.6       0.9
     """
     _check(coverage, n_draws)
-    source, known = estimator._read(X), estimator._arrays(truth)
-    scores = scores_of(estimator, source, known, coverage, n_draws)
+    source, known = estimator._read_beside(X, truth)
+    scores = scores_of(estimator, source, known[:], coverage, n_draws)
     if not len(scores):
         raise ValueError("No entry is missing in X and known in truth: nothing to score.")
     return scores

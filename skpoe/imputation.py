@@ -258,16 +258,11 @@ class ConformalIntervals(BaseEstimator):
         -------
         self : object
         """
-        low, high = self.estimator.predict_interval(X, coverage=self.coverage)
-        read = self.estimator._arrays
+        source, told = self.estimator._read_beside(X, truth)
+        ends = self.estimator._intervals(source, self.coverage)
         stretch = {}
         for name, x, a, b, known in zip(
-            self.estimator.modality_names_,
-            read(X),
-            read(low),
-            read(high),
-            read(truth),
-            strict=True,
+            self.estimator.modality_names_, source[:], *ends, told[:], strict=True
         ):
             counted = np.isnan(x) & ~np.isnan(known) & ~np.isnan(a)  # levels may have no order
             half, middle = 0.5 * (b - a)[counted], 0.5 * (a + b)[counted]
@@ -309,15 +304,10 @@ class ConformalIntervals(BaseEstimator):
             has the intervals of the estimator.
         """
         check_is_fitted(self)
-        low, high = self.estimator.predict_interval(X, coverage=self.coverage)
-        read = self.estimator._arrays
+        given = self.estimator._intervals(self.estimator._read(X), self.coverage)
         ends: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
         for name, likelihood, a, b in zip(
-            self.estimator.modality_names_,
-            self.estimator.model_.likelihoods,
-            read(low),
-            read(high),
-            strict=True,
+            self.estimator.modality_names_, self.estimator.model_.likelihoods, *given, strict=True
         ):
             stretch, half, middle = self.stretch_.get(name, 1.0), 0.5 * (b - a), 0.5 * (a + b)
             # without bound where no factor is enough, of intervals without width too

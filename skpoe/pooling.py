@@ -74,8 +74,8 @@ def pool(estimates: Any, variances: Any) -> Pooled:
     m = len(estimates)
     within, between = variances.mean(0), (1 + 1 / m) * estimates.var(0, ddof=1)
     total = within + between
-    with np.errstate(divide="ignore"):
-        df = (m - 1) * np.square(np.divide(total, between))
+    ratio = np.divide(total, between, out=np.full_like(total, np.inf), where=between > 0)
+    df = (m - 1) * np.square(ratio)
     share = np.divide(between, total, out=np.zeros_like(total), where=total > 0)
     return Pooled(estimates.mean(0), total, df, share)
 

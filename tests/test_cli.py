@@ -360,7 +360,7 @@ FAILING = {
     "fit MVAE --out x.skpoe --data all.csv --modality a=q*": "no column is called 'q*'; there are",
     "fit MVAE --out x.skpoe --modality a=inf.csv": "Modality 'a': Input contains infinity",
     "impute old.skpoe --out f --modality a=all.csv": "old.skpoe",
-    "score model.skpoe --modality atac=all.csv": "expecting 2 ['rna', 'adt']",
+    "score model.skpoe --modality atac=all.csv": "has no modality ['atac']; it has ['rna', 'adt']",
     "score model.skpoe --modality rna=all.csv --modality adt=rna.csv": "lacks columns that the mo",
     "score model.skpoe --data all.csv": "fitted on several modalities: give --modality rna=FILE",
     "transform model.skpoe --modality rna=rna.csv --out z.txt": "z.txt: tables are files that end",

@@ -1,6 +1,7 @@
 """Scores of filled-in cells: closed forms, and what each kind of column has."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from joint_gaussian import conditional, covariance_of, gaussian_of
@@ -12,6 +13,8 @@ from test_mixed import LIKELIHOODS, clinic
 
 from skpoe import MultimodalFactorAnalysis, PoEVAE
 from skpoe.evaluation import crps_of, evaluate_imputation, imputation_scores
+from skpoe.imputation import ConformalIntervals
+from skpoe.inspection import CoverageDisplay, ImputationDisplay
 
 
 def gaussian_crps(y, mean, scale):
@@ -156,3 +159,26 @@ def test_what_cannot_be_hidden_is_told():
         evaluate_imputation(est, X, hide="entries", coverage=90)
     with pytest.raises(ValueError, match="Nothing was hidden: X shows too little for rate=0.01"):
         evaluate_imputation(est, X, hide="entries", rate=0.01)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        imputation_scores,
+        lambda est, X, truth: ConformalIntervals(est).fit(X, truth),
+        CoverageDisplay.from_estimator,
+        ImputationDisplay.from_estimator,
+    ],
+)
+def test_truth_about_other_rows_is_refused(ask):
+    world = LinearGaussian(n=60, widths=(3, 2))
+    index = [f"patient {n}" for n in range(60)]
+    truth = {n: pd.DataFrame(x, index=index) for n, x in zip("ab", world.x, strict=True)}
+    est = MultimodalFactorAnalysis(latent_dim=1).fit(truth)
+    X = {"a": truth["a"], "b": truth["b"] * np.nan}
+    with pytest.raises(ValueError, match="rows of X and truth have different indexes. Align them"):
+        ask(est, X, {name: frame[::-1] for name, frame in truth.items()})
+    with pytest.raises(ValueError, match="X has 60 rows, but truth has 59"):
+        ask(est, X, [x[:-1] for x in world.x])
+    ask(est, X, truth)
+    ask(est, X, world.x)  # rows without labels go by position

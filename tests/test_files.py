@@ -116,7 +116,10 @@ def test_arrays_with_and_without_labels(labels, tmp_path):
 
 BAD = {
     "empty.csv": ("", "empty.csv: No columns to parse from file"),
-    "bare.csv": ("id\n1\n2\n", "bare.csv: there is no column beside the labels of the rows."),
+    "bare.csv": (
+        "id\n1\n2\n",
+        "bare.csv: there is no column beside the labels of the rows, 'id'. A .csv file",
+    ),
     "short.csv": ("a,b\nr1,1,2\nr2,3,4\n", "short.csv: its rows have more cells than its header."),
     "hole.csv": ("id,a\nr1,1\n,2\n", "hole.csv: the label of row 2 is empty, in the column 'id'."),
     "no.npz": ("what", "no.npz is no .npz file of arrays of numbers."),

@@ -351,7 +351,7 @@ class Recorder:
 
     def __init__(self, stop_after=None):
         self.stop_after = stop_after
-        self.seen = []
+        self.seen, self.curves = [], []
 
     def setup(self, estimator, context):
         self.seen.append("setup")
@@ -365,6 +365,7 @@ class Recorder:
     def on_fit_task_end(self, estimator, context, *, X=None, fitted_estimator=None):
         if context.task_name == "epoch":
             self.seen.append(round(fitted_estimator.score(X), 6))
+            self.curves.append(fitted_estimator.loss_curve_)
         self.seen.append(f"{context.task_name} ends")
         return len([s for s in self.seen if s == "epoch ends"]) == self.stop_after
 
@@ -380,6 +381,7 @@ def test_callbacks_follow_the_epochs(cls):
     expected = ["setup", "fit begins", *chain(*epochs), "fit ends", "teardown"]
     assert recorder.seen == expected
     assert est.score(X) == scores[-1]
+    assert recorder.curves == [est.loss_curve_[:n] for n in (1, 2, 3)]
     stopped = small(cls, **make, max_iter=50).set_callbacks(Recorder(stop_after=2)).fit(X)
     assert stopped.n_iter_ == 2
 

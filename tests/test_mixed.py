@@ -195,6 +195,32 @@ def test_a_category_that_lacks_the_filled_level_gets_it():
     assert filled["town"].notna().all()
 
 
+def test_levels_are_filled_in_in_the_order_of_fit():
+    """A batch of few levels, of their numbers, or of one that fit did not know."""
+    holed, truth = clinic()
+    est = PoEVAE(**FAST).fit(holed)
+    part = truth.iloc[:6].copy()
+    order = list(truth["grade"].cat.categories)
+    part["grade"] = pd.Categorical([None, None, *order[::2] * 2], order[::2], ordered=True)
+    low, high = est.predict_interval(part, coverage=0.8)
+    for filled in (est.predict_missing(part), low, high):
+        assert filled["grade"].cat.categories.tolist() == order
+        assert filled["grade"].cat.ordered
+        assert filled["grade"][2:].tolist() == order[::2] * 2
+    assert (low["grade"] <= high["grade"]).all()
+    part["grade"] = pd.Categorical([None, "?", *order[:1] * 4], ["?", *order[:1]], ordered=True)
+    with pytest.warns(UserWarning, match="did not know"):
+        filled = est.predict_missing(part)["grade"]
+    assert filled.cat.categories.tolist() == [*order, "?"]
+    numbered = holed.assign(grade=holed["grade"].cat.rename_categories(range(len(order))))
+    est = PoEVAE(**FAST).fit(numbered)
+    codes = np.where(np.arange(6) < 2, np.nan, numbered["grade"].cat.codes[:6].clip(0))
+    filled = est.predict_missing(numbered.iloc[:6].assign(grade=codes))["grade"]
+    assert filled.dtype == float
+    assert filled.isin(range(len(order))).all()
+    np.testing.assert_array_equal(filled[2:], codes[2:])
+
+
 def test_truth_values_in_a_column_of_objects():
     holed, _ = clinic()
     holed["smokes"] = holed["smokes"].astype(object)

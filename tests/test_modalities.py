@@ -7,6 +7,7 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, train_te
 from sklearn.utils import indexable, resample, shuffle
 
 from skpoe import Modalities
+from skpoe.data.source import Source
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_rows_taken_from_a_frame_without_labels_keep_their_numbers(rows):
 def test_a_container_of_a_container_keeps_its_widths():
     X = Modalities({"a": None, "b": np.ones((2, 1))}, n_features={"a": 3})
     assert Modalities(X).n_features == {"a": 3, "b": 1}
-    with pytest.raises(ValueError, match=r"widths of \['a'\] are not known: pass n_features"):
+    with pytest.raises(ValueError, match="width of 'a' is not known: pass n_features"):
         Modalities({"a": None, "b": np.ones((2, 1))}).to_numpy()
 
 
@@ -187,7 +188,7 @@ def test_observed_is_by_row_and_modality():
 
 def test_modalities_are_selected_dropped_and_renamed_without_copies(X):
     part = X[2:5]
-    for new in (part.select(["adt"]), part.drop(["rna"])):
+    for new in (part.select(["adt"]), part.drop(["rna"]), part.select("adt"), part.drop("rna")):
         assert new.names == ["adt"]
         assert len(new) == 3
         pd.testing.assert_frame_equal(new["adt"], part["adt"])
@@ -223,6 +224,7 @@ def test_pandas_and_back(X):
         {"rna": lambda f: [c for c in f if c.startswith("rna")], "adt": ["adt__a", "adt__b"]},
     )
     np.testing.assert_array_equal(back.to_numpy(), X.to_numpy())
+    assert Modalities.from_pandas(frame, {"a": "adt__a"})["a"].columns.tolist() == ["adt__a"]
     with pytest.raises(
         ValueError, match=r"columns\['a'\] names columns that frame lacks: \['z'\]"
     ):
@@ -250,3 +252,36 @@ def test_notebooks_see_a_table_that_escapes_names():
     a[0] = np.nan
     text = Modalities({"<b>": a})._repr_html_()
     assert "&lt;b&gt;</th><td>2</td><td>float64</td><td>25.0%</td>" in text
+
+
+def test_tables_side_by_side_keep_the_kinds_of_their_columns():
+    frame = pd.DataFrame(
+        {"n": pd.array([1, None], "Int64"), "c": pd.Categorical(["x", "y"]), "i": [1, 2]},
+        index=["p", "q"],
+    )
+    X = Modalities({"a": frame, "b": np.ones((2, 1), np.float32), "c": None}, {"c": 1})
+    both = X.to_pandas()
+    assert both.index.tolist() == ["p", "q"]
+    assert both.columns.tolist() == ["a__n", "a__c", "a__i", "b__0", "c__0"]
+    assert both.dtypes.tolist() == [*frame.dtypes, np.float32, np.float64]
+    assert both["c__0"].isna().all()
+
+
+def test_one_modality_of_a_source_is_hidden_if_it_was():
+    X = Modalities({"a": np.ones((3, 2)), "b": np.ones((3, 1))})
+    source = Source(X, [2, 1], np.dtype(float)).hide([1])
+    assert source.one(0).observed().all()
+    assert not source.one(1).observed().any()
+    table = Source(Modalities({"X": np.ones((3, 3))}), [2, 1], np.dtype(float), [[0, 1], [2]])
+    assert table.hide([0]).one(1).observed().all()
+    assert not table.hide([0]).one(0).observed().any()
+
+
+def test_a_mask_of_other_rows_is_refused():
+    frame = pd.DataFrame({"a": np.arange(4.0)}, index=list("pqrs"))
+    X = Modalities({"a": frame, "b": np.ones((4, 1))})
+    mask = pd.Series([True, False, False, True], index=frame.index)
+    assert X[mask]["a"].index.tolist() == ["p", "s"]
+    assert X[mask.reset_index(drop=True)]["a"].index.tolist() == ["p", "s"]
+    with pytest.raises(ValueError, match=r"a mask and of the data have different indexes"):
+        X[mask[::-1]]

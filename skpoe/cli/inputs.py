@@ -215,6 +215,8 @@ def _read_tables(
 def _complete(X: dict[str, Any], estimator: BaseMultimodal | None) -> dict[str, Any]:
     """Bring files to what a model knows: its columns, and None of modalities that no file has."""
     known = [] if estimator is None else estimator.modality_names_
+    if estimator is not None and (unknown := [name for name in X if name not in known]):
+        raise ValueError(f"The model has no modality {unknown}; it has {known}.")
     columns = {} if estimator is None else dict(zip(known, estimator._layout.columns, strict=True))
     there = {
         name: _known(table, columns[name], f"Modality '{name}'")

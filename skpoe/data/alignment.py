@@ -99,18 +99,24 @@ def check_indexes(data: Mapping[str, Any]) -> dict[str, Any]:
     Those without labels get those of the others, so that parts of both still agree.
     """
     indexes = {name: table.index for name, table in data.items() if tables.is_frame(table)}
-    labels = _labels(indexes)
-    if not labels:
+    if differing := differ(indexes):
+        raise ValueError(
+            f"The rows of modalities '{differing[0]}' and '{differing[1]}' have different "
+            "indexes. Align them first, for example with .reindex on the union of their indexes: "
+            "rows in which a modality is not measured become NaN."
+        )
+    index = next(iter(_labels(indexes).values()), None)
+    if index is None:
         return dict(data)
-    first, index = next(iter(labels.items()))
-    for name, other in labels.items():
-        if not other.equals(index):
-            raise ValueError(
-                f"The rows of modalities '{first}' and '{name}' have different indexes. Align "
-                "them first, for example with .reindex on the union of their indexes: rows in "
-                "which a modality is not measured become NaN."
-            )
     return {n: t.set_axis(index) if n in indexes else t for n, t in data.items()}
+
+
+def differ(indexes: Mapping[str, pd.Index | None]) -> tuple[str, str] | None:
+    """Name two tables whose rows have other labels, or in another order; None where none have."""
+    labels = _labels({name: index for name, index in indexes.items() if index is not None})
+    first = next(iter(labels), "")
+    others = (name for name, index in labels.items() if not index.equals(labels[first]))
+    return next(((first, name) for name in others), None)
 
 
 def _labels(indexes: Mapping[str, pd.Index]) -> dict[str, pd.Index]:
@@ -210,7 +216,10 @@ def read_mask(mask: Any, data: Mapping[str, Any], n_samples: int) -> dict[str, n
     if tables.is_frame(mask):
         mask = {name: mask[name] for name in mask}
     if isinstance(mask, Mapping):
-        _check_index_of_mask(mask, data)
+        index = next((table.index for table in data.values() if tables.is_frame(table)), None)
+        for name, part in mask.items():
+            if isinstance(part, pd.Series):
+                check_index_of_mask(part, index, f"the mask of modality '{name}'")
         if unknown := [name for name in mask if name not in names]:
             raise ValueError(f"mask names {unknown}, which are not in the data.")
         shown = {
@@ -233,18 +242,13 @@ def read_mask(mask: Any, data: Mapping[str, Any], n_samples: int) -> dict[str, n
     return shown
 
 
-def _check_index_of_mask(mask: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-    index = next((table.index for table in data.values() if tables.is_frame(table)), None)
-    for name, part in mask.items():
-        if index is None or not isinstance(part, pd.Series):
-            continue
-        labels = list(_labels({"data": index, "mask": part.index}).values())
-        if not all(each.equals(labels[0]) for each in labels):
-            raise ValueError(
-                f"The rows of the mask of modality '{name}' and of the data have different "
-                "indexes. Align them first, for example with mask.reindex, or give the mask as an "
-                "array."
-            )
+def check_index_of_mask(mask: pd.Series, index: pd.Index | None, called: str) -> None:
+    """Refuse a mask whose rows are other ones, or in another order."""
+    if differ({"data": index, "mask": mask.index}):
+        raise ValueError(
+            f"The rows of {called} and of the data have different indexes. Align them first, for "
+            "example with mask.reindex, or give the mask as an array."
+        )
 
 
 def _array_of(mask: Any, what: str) -> np.ndarray:

@@ -266,13 +266,17 @@ def _refilled(column: pd.Series, values: np.ndarray, missing: np.ndarray, coding
 def _refilled_levels(
     column: pd.Series, values: np.ndarray, missing: np.ndarray, levels: pd.Index
 ) -> pd.Series:
-    numbers = _whole(values, len(levels))
-    told, names = missing & (numbers >= 0), _names(numbers, levels)
-    filled = column.copy()
+    names, filled = _names(_whole(values, len(levels)), levels)[missing], column.copy()
     if isinstance(column.dtype, pd.CategoricalDtype):
-        if new := [n for n in pd.unique(names[told]) if n not in column.cat.categories]:
-            filled = filled.cat.add_categories(new)
-    filled.iloc[np.flatnonzero(missing)] = names[missing]
+        known = column.cat.categories
+        if not levels.isin(known).all():  # all that may be filled in, in the order of fit
+            filled = filled.cat.set_categories([*levels, *known.difference(levels, sort=False)])
+    elif pd.api.types.is_float_dtype(column.dtype):  # whole numbers, with holes
+        try:
+            names = names.astype(float)
+        except (TypeError, ValueError):
+            filled = filled.astype(object)
+    filled.iloc[np.flatnonzero(missing)] = names
     return filled
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,13 +9,19 @@ import numpy as np
 import pandas as pd
 
 from . import tables
-from .alignment import check_indexes, name_items, read_mask, read_shapes, stack
+from .alignment import (
+    check_index_of_mask,
+    check_indexes,
+    name_items,
+    read_mask,
+    read_shapes,
+    stack,
+)
+from .showing import as_html, as_text
 from .tables import Rows
 
 # numbers of a table that are looked at together when all of it is
 _CHUNK = 2**20
-# a repr is instant: beyond so many numbers, it does not count what is missing
-_COUNTED = 10**7
 
 
 class Modalities:
@@ -146,6 +151,8 @@ class Modalities:
             if not -len(self) <= key < len(self):
                 raise IndexError(f"Row {key} is out of range for {len(self)} samples.")
             key = [key]
+        if isinstance(key, pd.Series) and key.dtype == bool:
+            check_index_of_mask(key, index_of(self), "a mask")
         part = self._twin()
         part._rows = tables.compose(self._rows, key)
         return part
@@ -177,11 +184,13 @@ class Modalities:
             A callable takes the frame and returns labels, as ``make_column_selector`` does.
             Columns that no modality names are left out.
         """
-        chosen = {n: which(frame) if callable(which) else which for n, which in columns.items()}
-        for name, labels in chosen.items():
-            if absent := [label for label in labels if label not in frame.columns]:
+        chosen = {}
+        for name, which in columns.items():
+            labels = which(frame) if callable(which) else which
+            chosen[name] = [labels] if isinstance(labels, str) else list(labels)
+            if absent := [label for label in chosen[name] if label not in frame.columns]:
                 raise ValueError(f"columns['{name}'] names columns that frame lacks: {absent}.")
-        return cls({name: frame[list(labels)] for name, labels in chosen.items()})
+        return cls({name: frame[labels] for name, labels in chosen.items()})
 
     @classmethod
     def concat(cls, parts: Sequence[Modalities]) -> Modalities:
@@ -261,13 +270,12 @@ class Modalities:
 
     def select(self, names: Sequence[str]) -> Modalities:
         """Keep some modalities, in the order given; the rows stay."""
-        self._know(names)
-        return self._with({name: name for name in names})
+        return self._with({name: name for name in self._know(names)})
 
     def drop(self, names: Sequence[str]) -> Modalities:
         """Leave out some modalities; the rows stay."""
-        self._know(names)
-        return self.select([name for name in self.names if name not in names])
+        left_out = self._know(names)
+        return self.select([name for name in self.names if name not in left_out])
 
     def rename(self, names: Mapping[str, str]) -> Modalities:
         """Give some modalities other names."""
@@ -277,9 +285,12 @@ class Modalities:
             raise ValueError(f"Two modalities would have the same name: {dict(names)}.")
         return self._with(new)
 
-    def _know(self, names: Iterable[str]) -> None:
-        if unknown := [name for name in names if name not in self._tables]:
+    def _know(self, names: Iterable[str]) -> list[str]:
+        """List names of modalities; one may come alone."""
+        listed = [names] if isinstance(names, str) else list(names)
+        if unknown := [name for name in listed if name not in self._tables]:
             raise KeyError(f"There are no modalities {unknown}; there are {self.names}.")
+        return listed
 
     def _with(self, names: Mapping[str, str]) -> Modalities:
         """Share rows and tables under new names: new -> old."""
@@ -294,24 +305,27 @@ class Modalities:
 
     def to_pandas(self) -> pd.DataFrame:
         """Columns of all modalities side by side, named "modality__column", NaN where missing."""
-        labels = [
-            f"{name}__{label}"
+        index = index_of(self)
+        frames = [
+            table if tables.is_frame(table) else pd.DataFrame(self._flat(name, table), index)
             for name, table in self.items()
-            for label in getattr(table, "columns", range(self.n_features[name] or 0))
         ]
-        return pd.DataFrame(self.to_numpy(), index=index_of(self), columns=labels)
+        named = zip(self.names, frames, strict=True)
+        labels = [f"{name}__{label}" for name, frame in named for label in frame]
+        return pd.concat(frames, axis=1).set_axis(labels, axis=1)
 
     def to_numpy(self) -> np.ndarray:
         """Columns of all modalities side by side, NaN where missing."""
-        if unknown := [name for name, size in self._sizes.items() if size is None]:
-            raise ValueError(f"The widths of {unknown} are not known: pass n_features.")
-        columns = [
-            np.full((len(self), self.n_features[name]), np.nan)
-            if table is None
-            else tables.flatten(np.asarray(tables.to_array(table)))
-            for name, table in self.items()
-        ]
-        return np.concatenate(columns, axis=1)
+        return np.concatenate([self._flat(name, table) for name, table in self.items()], axis=1)
+
+    def _flat(self, name: str, table: Any) -> np.ndarray:
+        """Write a table as an array with two axes; one that is not there is all NaN."""
+        if table is not None:
+            return tables.flatten(np.asarray(tables.to_array(table)))
+        width = self.n_features[name]
+        if width is None:
+            raise ValueError(f"The width of '{name}' is not known: pass n_features.")
+        return np.full((len(self), width), np.nan)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         raise TypeError(
@@ -357,36 +371,11 @@ class Modalities:
                 part._shown[name] = tables.take(self._shown[name], self._rows)
         return part
 
-    def _about(self) -> list[tuple[str, str, str, str]]:
-        """Name, size, dtypes and share of missing entries of each modality, for people."""
-        about = []
-        for name, table in self._tables.items():
-            width, size = self._sizes[name], len(self) * (self.n_features[name] or 0)
-            kinds = [] if table is None else list(dict.fromkeys(map(str, tables.dtypes(table))))
-            stored = tables.is_store(table) or tables.is_mapped(table)
-            counts = 0 < size <= _COUNTED and not stored
-            share = f"{self.select([name])._n_missing().sum() / size:.1%}" if counts else ""
-            about.append((name, tables.describe(width), "/".join(kinds) or "nothing", share))
-        return about
-
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th>{html.escape(name)}</th><td>{width}</td><td>{kinds}</td><td>{share}</td></tr>"
-            for name, width, kinds, share in self._about()
-        )
-        return (
-            f"<table><caption>Modalities: {len(self)} samples</caption><thead><tr><th></th>"
-            f"<th>features</th><th>dtype</th><th>missing</th></tr></thead><tbody>{rows}</tbody>"
-            "</table>"
-        )
+        return as_html(self)
 
     def __repr__(self) -> str:
-        parts = [
-            f"{name}: {width} {kinds}"
-            + (f" ({share} missing)" if share not in ("", "0.0%") else "")
-            for name, width, kinds, share in self._about()
-        ]
-        return f"{type(self).__name__}({', '.join([f'{len(self)} samples', *parts])})"
+        return as_text(self)
 
 
 def index_of(X: Any) -> pd.Index | None:

@@ -84,10 +84,11 @@ class Source:
 
     def one(self, modality: int) -> Source:
         """Keep the modality of a number; nothing is read."""
-        width = [self.widths[modality]]
+        width, hidden = [self.widths[modality]], {0} if modality in self.hidden else ()
         if self.positions is not None:
-            return Source(self.X, width, self.dtype, [self.positions[modality]])
-        return Source(self.X.select([self.X.names[modality]]), width, self.dtype)
+            return Source(self.X, width, self.dtype, [self.positions[modality]], hidden)
+        one = self.X.select([self.X.names[modality]])
+        return Source(one, width, self.dtype, hidden=hidden)
 
     def chunks(self) -> Iterator[slice]:
         """Slices of rows that go over all of them; few enough at a time to be held."""

@@ -15,7 +15,7 @@ _doubles: WeakKeyDictionary[nn.Module, tuple[list[int], nn.Module]] = WeakKeyDic
 
 def double_of(model: MultimodalVAE) -> MultimodalVAE:
     """Give the copy of a model, made when it is first asked for and when the model has changed."""
-    versions = [parameter._version for parameter in model.parameters()]
+    versions = [each._version for each in (*model.parameters(), *model.buffers())]
     if model not in _doubles or _doubles[model][0] != versions:  # changed in place since
         _doubles[model] = versions, copy.deepcopy(model).double()
     return _doubles[model][1]

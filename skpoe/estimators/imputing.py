@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -13,6 +14,7 @@ import torch
 from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
+from ..data.alignment import differ
 from ..data.batch import Batch
 from ..data.coding import Coding
 from ..data.layout import Layout
@@ -22,8 +24,9 @@ from ..drawing import central_interval, draw_missing, effective_size, propose
 from ..model import MultimodalVAE
 from ..random import RowNoise
 
-# draws that an interval is read off
-_N_DRAWS = 500
+# draws that an interval is read off, or as many as leave so many beyond both its ends
+_N_DRAWS, _BEYOND = 500, 10
+_MOST_COVERAGE = 0.9999
 # a row with a smaller effective number of proposals is reported
 _FEW = 10.0
 
@@ -75,7 +78,9 @@ class ImputationMixin:
         return self._drawn(X, self._read(X), n_imputations, "n_imputations")
 
     def predict_interval(self, X, coverage=0.9):
-        """Give an interval for each missing entry, between quantiles of 500 draws.
+        """Give an interval for each missing entry, between quantiles of draws.
+
+        There are 500 of them, or as many as leave five beyond either end.
 
         Parameters
         ----------
@@ -83,7 +88,7 @@ class ImputationMixin:
             As in ``impute``.
         coverage : float, default=0.9
             Probability, under the model, that the interval holds the missing value, between 0
-            and 1; the tails are equal.
+            and 0.9999; the tails are equal.
 
         Returns
         -------
@@ -171,10 +176,16 @@ class ImputationMixin:
         """Give the lower and the upper ends, (N, F_m) a modality, of all that rows lack."""
         if not isinstance(coverage, Real) or not 0 < coverage < 1:
             raise ValueError(f"coverage must lie between 0 and 1; got {coverage!r}.")
-        n_proposals = max(_N_DRAWS, self.n_importance_samples)
+        if coverage > _MOST_COVERAGE:
+            raise ValueError(
+                f"coverage={coverage!r} would take more than 100,000 draws a row: it must be at "
+                f"most {_MOST_COVERAGE}."
+            )
+        n_draws = max(_N_DRAWS, math.ceil(_BEYOND / (1 - coverage)))
+        n_proposals = max(n_draws, self.n_importance_samples)
 
         def ends(model: MultimodalVAE, batch: Batch, noise: RowNoise) -> list[Tensor]:
-            draws, _ = draw_missing(model, batch, noise, _N_DRAWS, n_proposals)
+            draws, _ = draw_missing(model, batch, noise, n_draws, n_proposals)
             return [
                 end
                 for likelihood, x in zip(model.likelihoods, draws, strict=True)
@@ -216,16 +227,25 @@ class ImputationMixin:
         *draws, sizes = self._predict(source, draw, n_proposals, distinct=True)
         return draws, sizes
 
-    def _arrays(self, X: Any) -> list[np.ndarray]:
-        """Read X as one float array a modality, NaN where missing."""
-        return self._read(X)[:]
+    def _read_beside(self, X: Any, truth: Any) -> tuple[Source, Source]:
+        """Read rows with holes, and the same rows with what is known of these."""
+        source, known = self._read(X), self._read(truth)
+        if len(source) != len(known):
+            raise ValueError(f"X has {len(source)} rows, but truth has {len(known)}.")
+        if differ({"X": index_of(X), "truth": index_of(truth)}):
+            raise ValueError(
+                "The rows of X and truth have different indexes. Align them first, for example "
+                "with truth.reindex(X.index)."
+            )
+        return source, known
 
     def _warn_of_few(self, sizes: np.ndarray, n_proposals: int, stacklevel: int = 3) -> None:
-        few = int((sizes < min(_FEW, n_proposals / 2)).sum())
+        fewest = min(_FEW, n_proposals / 2)
+        few = int((sizes < fewest).sum())
         if few:
             warnings.warn(
-                f"In {few} of {len(sizes)} rows, fewer than {_FEW:g} of {n_proposals} importance "
-                "samples count effectively, so draws repeat few values of z. Raise "
+                f"In {few} of {len(sizes)} rows, fewer than {fewest:g} of {n_proposals} "
+                "importance samples count effectively, so draws repeat few values of z. Raise "
                 "n_importance_samples; see effective_sample_size.",
                 UserWarning,
                 stacklevel=stacklevel,

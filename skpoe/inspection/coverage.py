@@ -117,7 +117,7 @@ class CoverageDisplay:
             raise ValueError(f"n_draws must be an integer of at least 2; got {n_draws!r}.")
         est, X = find_estimator(estimator, X, f"{cls.__name__} asks")
         _, truth = find_estimator(estimator, truth, f"{cls.__name__} asks")
-        source, known = est._read(X), est._read(truth)
+        source, known = est._read_beside(X, truth)
         rows = choose(len(source), subsample, random_state)
         display = cls.from_source(
             est, source.take(rows), known.take(rows)[:], levels=levels, n_draws=n_draws

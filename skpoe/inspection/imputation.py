@@ -137,7 +137,7 @@ class ImputationDisplay:
         est, X = find_estimator(estimator, X, f"{cls.__name__} asks")
         _, truth = find_estimator(estimator, truth, f"{cls.__name__} asks")
         wanted = _features(est, target)
-        source, known = est._read(X), est._read(truth)
+        source, known = est._read_beside(X, truth)
         hidden = _hidden(source, known, wanted)
         at = np.flatnonzero(hidden.any(axis=1))
         shape = _shape_of_images(est._layout, hidden.any(axis=0), image_shape)
@@ -309,8 +309,6 @@ def _features(estimator: BaseMultimodal, target: Any) -> np.ndarray:
 
 def _hidden(source: Source, known: Source, wanted: np.ndarray) -> np.ndarray:
     """Mark what is missing and known, of the features that are wanted: (N, F)."""
-    if len(source) != len(known):
-        raise ValueError(f"X has {len(source)} rows, but truth has {len(known)}.")
     parts = [
         np.isnan(np.hstack(source[rows])) & ~np.isnan(np.hstack(known[rows])) & wanted
         for rows in source.chunks()

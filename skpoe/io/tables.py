@@ -161,7 +161,10 @@ def read_table(
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from error
     if not frame.shape[1]:
-        raise ValueError(f"{os.fspath(path)}: there is no column beside the labels of the rows.")
+        raise ValueError(
+            f"{os.fspath(path)}: there is no column beside the labels of the rows, "
+            f"{frame.index.name!r}. A .csv file has commas between columns, a .tsv file tabs."
+        )
     return frame, None if is_default(frame.index) else frame.index
 
 

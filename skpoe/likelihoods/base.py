@@ -42,6 +42,8 @@ class Likelihood(WithShortcuts, nn.Module, ABC):
     is_stateless = False
     # whether features have levels, with probabilities
     has_levels = False
+    # whether values are whole numbers
+    is_whole = False
     seen: Tensor
 
     @property
@@ -194,8 +196,12 @@ class Likelihood(WithShortcuts, nn.Module, ABC):
         return {}
 
     def interval(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-        """Say quantiles of draws (N, F) as ends of intervals; NaN where values have no order."""
-        return low, high
+        """Say quantiles of draws (N, F) as ends of intervals; NaN where values have no order.
+
+        What lies between two draws is no value where these are whole numbers: it is rounded
+        outwards.
+        """
+        return (low.floor(), high.ceil()) if self.is_whole else (low, high)
 
     def _quiet(self, raw: Tensor) -> Tensor:
         """Silence the outputs of columns that no row of the training data showed."""

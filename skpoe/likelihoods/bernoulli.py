@@ -31,6 +31,7 @@ class Bernoulli(UnitInterval):
     can_start = True
     is_stateless = True
     has_levels = True
+    is_whole = True
     shortcuts = {"is_stateless": ("log_density", "log_prob"), "log_prob": ("log_density",)}
 
     def check(

@@ -99,8 +99,10 @@ class Beta(Likelihood):
         return _logit(x)
 
     def encode(self, x: Tensor) -> Tensor:
-        standard = (x - self.shift.to(x.dtype)) / self.spread.to(x.dtype)
-        return standard.clamp(-self.reach, self.reach)
+        return self.comparable(x).clamp(-self.reach, self.reach)
+
+    def comparable(self, x: Tensor) -> Tensor:
+        return (x - self.shift.to(x.dtype)) / self.spread.to(x.dtype)
 
     def concentration(self) -> Tensor:
         """Concentration of each feature, (F,): large is little noise."""

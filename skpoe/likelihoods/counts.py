@@ -38,6 +38,7 @@ class Counts(Likelihood):
         As in :class:`Poisson`. Densities of rows given their totals do not compare with others.
     """
 
+    is_whole = True
     title: str
     shortcuts = {"log_prob": ("log_density",)}
     base: Tensor
