@@ -14,6 +14,8 @@ from .base import Chunks, Labels, Likelihood, LinearMap
 
 _LARGEST = 1e150
 _LEAST_START = 1.05  # times the floor: at the floor itself the gradient of rho vanishes
+# deviations beyond what training showed that are read as they are: a new row often is the furthest
+_BEYOND = 1.0
 
 
 class Gaussian(Likelihood):
@@ -26,8 +28,8 @@ class Gaussian(Likelihood):
     ----------
     reach : float or None, default=5.0
         Encoders read values clipped to so many deviations: a freak value says "far out", not how
-        far. None clips to the range that each feature had in the training data: linear encoders
-        need the values as they are, within what training showed.
+        far. None clips to a deviation beyond the range that each feature had in the training
+        data: linear encoders need the values as they are, near what training showed.
 
     Examples
     --------
@@ -74,8 +76,8 @@ class Gaussian(Likelihood):
         moments = self._see(chunks)
         self.register_buffer("shift", moments.mean)
         self.register_buffer("spread", moments.deviation)
-        self.register_buffer("low", self._standardise(moments.low))
-        self.register_buffer("high", self._standardise(moments.high))
+        self.register_buffer("low", self._standardise(moments.low) - _BEYOND)
+        self.register_buffer("high", self._standardise(moments.high) + _BEYOND)
         self._make_noise(len(moments.mean))
 
     def _make_noise(self, n_features: int) -> None:

@@ -12,6 +12,7 @@ from ..distributions.student_t import student_t_log_constant, student_t_sample
 from ..random import RowNoise
 from .gaussian import Gaussian
 
+_TINY = 1e-12
 # degrees of freedom that a start may have
 _TAILS = (2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0)
 
@@ -69,12 +70,19 @@ class StudentT(Gaussian):
 
     @torch.no_grad()
     def start_tail(self, residuals: Tensor, weights: Tensor) -> None:
-        """Start at the degrees of freedom under which these residuals are likeliest."""
+        """Start at the degrees of freedom under which these residuals are likeliest.
+
+        In units of each feature: one that others determine leaves less than its noise says, and
+        would pass for the middle of a heavy tail.
+        """
+        square = residuals.square()
+        own = (weights * square).sum(0) / weights.sum(0).clamp(min=_TINY)
+        square = square / own.clamp(min=_TINY)
         variance = self.noise_variance()
         df = torch.tensor(_TAILS).to(residuals)[:, None, None]
         square_scale = (df - 2) / df
         density = student_t_log_constant(df) - 0.5 * (
-            square_scale.log() + (df + 1) * torch.log1p(residuals.square() / (df * square_scale))
+            square_scale.log() + (df + 1) * torch.log1p(square / (df * square_scale))
         )
         best = float(df[(density * weights).sum((1, 2)).argmax()])
         self.tail.fill_(math.log(math.expm1(best - 2)))
