@@ -24,7 +24,7 @@ from .stepping import Spoilt, Stepper
 from .stopping import Best, Keeper
 
 _AUTO_VISITS = 200_000
-_AUTO_FEWEST_EPOCHS, _AUTO_MOST_EPOCHS = 20, 200
+_AUTO_FEWEST_EPOCHS = 20
 _AUTO_SMALL = 2000
 _WARM = 0.1
 # of the learning rate, for what started at a factor analysis: networks, and noise, which has far
@@ -41,7 +41,7 @@ class Plan:
     Parameters
     ----------
     max_iter : int or "auto"
-        Epochs; "auto" visits about 200,000 rows in all, in 20 to 200 epochs.
+        Epochs; "auto" visits about 200,000 rows in all, in 20 to ``most_epochs`` epochs.
     batch_size : int or "auto"
         Largest number of rows in a step; "auto" is 64 below 2,000 rows, else 128.
     learning_rate : {"one_cycle", "constant"}
@@ -62,6 +62,7 @@ class Plan:
     n_steps : int
         Where the model starts at a factor analysis: what "auto" comes to, of at most 128 rows
         each; 0 where it does not.
+    most_epochs : int
     """
 
     max_iter: int | str = "auto"
@@ -76,6 +77,7 @@ class Plan:
     verbose: int = 0
     compile: bool = False
     n_steps: int = 0
+    most_epochs: int = 200
 
     def n_epochs(self, n_rows: int) -> int:
         """Epochs for so many rows."""
@@ -83,7 +85,7 @@ class Plan:
             return int(self.max_iter)
         if self.n_steps:
             return max(_AUTO_FEWEST_EPOCHS, -(-self.n_steps // -(-n_rows // self.n_batch(n_rows))))
-        return min(_AUTO_MOST_EPOCHS, max(_AUTO_FEWEST_EPOCHS, _AUTO_VISITS // n_rows))
+        return min(self.most_epochs, max(_AUTO_FEWEST_EPOCHS, _AUTO_VISITS // n_rows))
 
     def n_batch(self, n_rows: int) -> int:
         """Rows in a step."""

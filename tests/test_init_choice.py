@@ -25,11 +25,11 @@ def curved(n=300, seed=0):
 @pytest.fixture
 def quick(monkeypatch):
     """Trials and fits of few rows and steps."""
-    monkeypatch.setattr(fitting, "_AUTO_MORE_STEPS", 300)
-    monkeypatch.setattr(init_choice, "_N_STEPS", 1)
+    monkeypatch.setattr(fitting, "_AUTO_COMPARES", 300)
+    monkeypatch.setattr(init_choice, "_N_STEPS", 2)
     monkeypatch.setattr(PoEVAE, "_auto_steps", (1, 1))
     monkeypatch.setattr("skpoe.training._AUTO_FEWEST_EPOCHS", 2)
-    monkeypatch.setattr("skpoe.training._AUTO_MOST_EPOCHS", 2)
+    monkeypatch.setattr(PoEVAE, "_auto_most_epochs", 2)
 
 
 def answers(est, X):
@@ -47,21 +47,22 @@ def assert_same(ours, theirs, X):
 def test_what_was_chosen_is_what_it_would_be_by_hand(
     random_leads, early_stopping, quick, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(fitting, "leads", lambda ours, theirs, weights: random_leads)
-    tried = []
+    monkeypatch.setattr(init_choice, "leads", lambda ours, theirs, weights: random_leads)
+    tried, train = [], init_choice.train
 
-    def try_out(model, objective, *args):
-        tried.append(objective.prediction_weight)
-        return init_choice.try_out(model, objective, *args)
+    def trained(model, objective, kept, plan, names):
+        tried.append((objective.prediction_weight, plan.n_steps))
+        return train(model, objective, kept, plan, names)
 
-    monkeypatch.setattr(fitting, "try_out", try_out)
+    monkeypatch.setattr(init_choice, "train", trained)
     X, make = curved(350), {**QUICK, "early_stopping": early_stopping}
     est = PoEVAE(**make).fit(X)
     assert est.auto_["init"] == ("random" if random_leads else "factor_analysis")
     weight = 0.1 if random_leads else 3.0
     assert est.auto_["prediction_weight"] == weight
     assert est.auto_["prediction_networks"] is random_leads
-    assert tried == [0.1, 3.0]
+    # a random start that has not come past the other itself ends the trial
+    assert tried == ([(0.1, 1), (0.1, 2), (3.0, 2)] if random_leads else [(0.1, 1)])
     assert est.model_.has_started is ("trust" in est.auto_) is not random_leads
     # the trial has left no trace
     by_hand = {n: est.auto_[n] for n in ("init", "prediction_networks", "prediction_weight")}
@@ -79,7 +80,7 @@ def test_no_trial_where_rows_are_few_or_the_answer_is_known(quick, monkeypatch):
     def refuse(*_):
         raise AssertionError("a trial")
 
-    monkeypatch.setattr(fitting, "try_out", refuse)
+    monkeypatch.setattr(fitting, "wins", refuse)
     X = curved(300)
     with pytest.raises(AssertionError, match="a trial"):
         PoEVAE(**QUICK).fit(X)
@@ -99,19 +100,30 @@ def test_no_trial_where_rows_are_few_or_the_answer_is_known(quick, monkeypatch):
 
 
 def test_rows_are_counted_with_their_weights_and_errors_have_a_say():
-    ones, half = torch.ones(5), torch.full((5,), 0.5)
-    three, four = torch.tensor([1.0, 1, 1, 0, -1e6]), torch.tensor([1.0, 1, 1, 1, -1e6])
+    ones, half = torch.ones(100), torch.full((100,), 0.5)
+
+    def likelier(share):
+        scores = torch.zeros(100)
+        scores[: round(100 * share)] = 1.0
+        scores[-1] = -1e6
+        return scores
+
     theirs = Outcome(half, ones)
-    for ours, near, far in ((three, True, False), (four, True, True), (half, False, False)):
+    # half, and two standard errors of a hundred rows
+    for share, near, far in ((0.59, False, False), (0.61, True, False), (0.76, True, True)):
+        ours = likelier(share)
         assert leads(Outcome(ours, ones), theirs, ones) is near
         assert leads(Outcome(ours, 0.9 * ones), theirs, ones) is near
-        assert leads(Outcome(ours, 1.1 * ones), theirs, ones) is far
-    ours = Outcome(three, ones)
+        assert leads(Outcome(ours, 1.05 * ones), theirs, ones) is far
+        assert not leads(Outcome(ours, 1.2 * ones), theirs, ones)
+    ours = Outcome(likelier(0.61), ones)
     assert not leads(theirs, ours, ones)
-    # a row of weight three is three rows
-    assert not leads(ours, theirs, torch.tensor([1.0, 1, 1, 1, 3]))
+    # a row of weight three counts as three, and many such rows are no more rows
+    assert not leads(ours, theirs, torch.where(half > ours.scores, 3.0, 1.0))
+    assert leads(ours, theirs, 3 * ones)
+    assert not leads(Outcome(likelier(0.59), ones), theirs, 3 * ones)
     # the one that diverged is no choice
-    diverged = Outcome(torch.full((5,), -torch.inf), torch.full((5,), torch.inf))
+    diverged = Outcome(torch.full((100,), -torch.inf), torch.full((100,), torch.inf))
     assert leads(ours, diverged, ones)
     assert not leads(diverged, ours, ones)
 
@@ -125,7 +137,15 @@ def test_what_diverges_in_a_trial_loses_it(quick, monkeypatch):
             raise FloatingPointError
         return train(model, *rest)
 
+    def judge(contestant, model):
+        worst = torch.full((len(contestant.held),), torch.inf)
+        if model is contestant.model:  # where it starts: whatever is trained comes past that
+            return Outcome(-worst, worst)
+        return judged(contestant, model)
+
+    judged = init_choice.Contestant._judge
     monkeypatch.setattr(init_choice, "train", fail)
+    monkeypatch.setattr(init_choice.Contestant, "_judge", judge)
     started = True
     assert PoEVAE(**QUICK).fit(curved()).auto_["init"] == "random"
     started = False
@@ -161,3 +181,18 @@ def test_noise_moves_faster_beside_a_term_for_prediction(weight):
     noise = {id(p) for likelihood in est.model_.likelihoods for p in likelihood.parameters()}
     assert {shares[one] for one in noise} == {(3.0, 0.0) if weight else (1.0, 0.5)}
     assert {share for one, share in shares.items() if one not in noise} == {(1.0, 0.5)}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("is_curved", [False, True])
+def test_a_random_start_is_taken_where_data_are_curved(is_curved):
+    """Nothing of a circle's harmonics can be said linearly; of linear causes all."""
+    if is_curved:
+        X = curved(260)
+    else:
+        rng = np.random.default_rng(0)
+        z = rng.normal(size=(260, 2))
+        X = [z @ rng.normal(size=(2, 4)) + 0.5 * rng.normal(size=(260, 4)) for _ in range(2)]
+    est = PoEVAE(random_state=0, n_threads=1, start_weight=0.0).fit(X)
+    assert est.auto_["init"] == ("random" if is_curved else "factor_analysis")

@@ -74,6 +74,19 @@ def at_start(X, cls=PoEVAE, **params):
     return est
 
 
+def test_doubles_follow_what_is_changed_in_a_model():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(40, 1))
+    X = [z + rng.normal(size=(40, 3)), z + rng.normal(size=(40, 2))]
+    est = PoEVAE(max_iter=0, random_state=0, dtype="float32").fit(X)
+    before = est.transform([X[0], None])
+    est.model_.strategy.set_trust(0.25)
+    after = est.transform([X[0], None])
+    assert np.abs(after - before).max() > 0.01
+    single = est.transform([X[0].astype(np.float32), None])
+    np.testing.assert_allclose(after, single, atol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def world():
     made = LinearGaussian(n=64)

@@ -389,6 +389,10 @@ def test_what_cannot_start_at_a_factor_analysis_says_so():
             assert est.auto_["init"] == "factor_analysis"
     own = ["DMVAE", "JMVAE", "MMVAE", "MMVAEPlus", "PartialVAE", "SphericalVAE", "VAEVAE"]
     assert sorted(refused) == own
+    kinds = ["student_t", "beta", "student_t_decoder"]
+    est = PoEVAE(init="factor_analysis", likelihood=kinds)
+    with pytest.raises(ValueError, match="can start so, not 'beta', 'student_t_decoder'. This Po"):
+        est.fit([X[0], X[0] * 0 + 0.5, X[0]])
     for params in (
         {"likelihood": "student_t_decoder"},
         {"likelihood": ["gaussian", "student_t_decoder"]},

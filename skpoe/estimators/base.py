@@ -23,12 +23,14 @@ class BaseVAE(SharedParameters, CallbackSupportMixin, BaseMultimodal):
 
     # what init="auto" means
     _auto_init = "random"
-    # whether it is asked of held-out rows, where there are many
+    # whether it is asked of held-out rows, where there are enough
     _auto_compares = False
     # and latent_dim="auto" at least, beside a start at factor analysis and if features allow
     _auto_least_latent = 1
     # max_iter="auto" from there on, in steps: of few rows, and of more
     _auto_steps = (600, 1200)
+    # and in epochs at most, of a random start
+    _auto_most_epochs = 200
     # read in every fit; fields of those estimators that let users choose
     free_bits = 0.0
     shrinkage = "auto"

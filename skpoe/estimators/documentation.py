@@ -32,7 +32,7 @@ _PARAMETERS = {
         a factor analysis of the data: before training, the model is that factor analysis, for
         every pattern of what is missing; counts and levels are linked to it as docs/likelihoods.md
         says. "auto" is "factor_analysis" in PoEVAE and MIWAE where some columns are numbers, all
-        likelihoods can start so, and the networks are not given; in PoEVAE, from 1,000 rows on and
+        likelihoods can start so, and the networks are not given; in PoEVAE, from 200 rows on and
         with ``max_iter="auto"``, both are tried and held-out rows choose. "random" in estimators
         that follow a paper.""",
     "modalities": """dict, list or None, {default}
@@ -93,8 +93,8 @@ _PARAMETERS = {
         start at factor analysis always 128.""",
     "max_iter": """int or "auto", {default}
         Epochs; 0 leaves the model where it starts. "auto" visits about 200,000 rows in all, in 20
-        to 200 epochs; with a start at factor analysis it is 600 steps below 1,000 rows, else
-        1,200 (in MIWAE 2,400), and at least 20 epochs.""",
+        to 200 epochs (in PoEVAE to 600); with a start at factor analysis it is 600 steps below
+        1,000 rows, else 1,200 (in MIWAE 2,400), and at least 20 epochs.""",
     "early_stopping": """bool or "auto", {default}
         Whether to hold out rows, score the objective on them after each epoch, and end with the
         weights that scored best. With a constant learning rate, training also stops after

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from ..data.layout import Layout
@@ -27,7 +25,8 @@ from ..threads import limit_threads
 from ..training import Plan, Run
 from .checkpoints import Checkpoint
 from .course import Course
-from .init_choice import leads, some_of, try_out
+from .ending import warn_of_end
+from .init_choice import Contestant, some_of, wins
 from .likelihood_choice import make_likelihoods
 from .pieces import Pieces
 from .reading import hold, n_distinct, read_rows, warn_of_unread
@@ -42,6 +41,8 @@ _AUTO_EARLY_STOPPING = 2000
 _AUTO_DOUBLE = 20_000
 # from so many rows on, what started at a factor analysis takes more steps
 _AUTO_MORE_STEPS = 1000
+# from so many rows on, a random start is tried too
+_AUTO_COMPARES = 200
 # rows below which weight_decay="auto" is 1; it falls in proportion to more, as a prior's weight
 _DECAYS = 500
 
@@ -119,7 +120,7 @@ class Fitting:
         for name, value in fitted.items():
             setattr(estimator, name, value)
         context.call_on_fit_task_end(**about, reconstruction_attributes=fitted)
-        self._warn(state.run)
+        warn_of_end(estimator, state, self.n_epochs)
 
     def _checkpoint(
         self, source: Source, weight: torch.Tensor, layout: Layout
@@ -159,13 +160,15 @@ class Fitting:
         self.linear = is_linear(estimator, likelihoods)
         given = (source, weight, layout, likelihoods, split, seed)
         if self.linear and self._compares(len(learned), layout):
-            self.linear = not self._random_leads(*given)
+            ours = self._contestant(False, *given)
+            # where all rows are alike, none can be held out
+            self.linear = not len(ours.held) or not wins(ours, self._contestant(True, *given))
         model, objective = self._compose(*given)
         state = State(model, objective, layout, seed, self.auto, Run(), made_with)
         if self.linear:
             start = self._start(model, objective, source, weight, split, seed)
             state.start_weight = start.start_weight
-            if (rehearsal := start.rehearsal()) is not None:
+            if (rehearsal := start.rehearsal) is not None:
                 state.stage, state.held = "rehearsal", start.held
                 state.fresh = copy_of(state.learned)
                 state.model, state.objective = rehearsal
@@ -215,49 +218,46 @@ class Fitting:
             estimator._auto_compares
             and estimator.init == estimator.max_iter == "auto"
             and self.n_epochs is None
-            and n_rows >= _AUTO_MORE_STEPS
+            and n_rows >= _AUTO_COMPARES
             and len(layout.names) > 1
         )
 
-    def _random_leads(
+    def _contestant(
         self,
+        linear: bool,
         source: Source,
         weight: torch.Tensor,
         layout: Layout,
         likelihoods: list[Likelihood],
         split: tuple[torch.Tensor, torch.Tensor] | None,
         seed: int,
-    ) -> bool:
-        """Train from both starts for a while: whether the random one makes more rows likelier."""
-        outcomes = []
-        for linear in (False, True):
-            trial = Fitting(self.estimator, goes_on=False)
-            trial.linear = linear
-            model, objective = trial._compose(
-                source, weight, layout, copy.deepcopy(likelihoods), split, seed
-            )
-            rows = hold(source, weight, model)
-            parts = some_of(rows, split, seed)
-            if not len(parts[1]):  # all rows are alike
-                return False
-            if linear:
-                trial._start(model, objective, source, weight, parts, seed)
-                rows = hold(source, weight, model)  # its units may have changed
-            kept, held = (rows.take(part) for part in parts)
-            plan = trial._plan(seed, len(kept), linear)
-            outcomes.append(try_out(model, objective, kept, held, plan, layout.names))
-        return leads(*outcomes, held[torch.arange(len(held))][2])
+    ) -> Contestant:
+        """Compose a model at one start, for a trial of both."""
+        trial = Fitting(self.estimator, goes_on=False)
+        trial.linear = linear
+        likelihoods = copy.deepcopy(likelihoods)
+        model, objective = trial._compose(source, weight, layout, likelihoods, split, seed)
+        rows = hold(source, weight, model)
+        parts = some_of(rows, split, seed)
+        if linear:
+            trial._start(model, objective, source, weight, parts, seed)
+            rows = hold(source, weight, model)  # its units may have changed
+        kept, held = (rows.take(part) for part in parts)
+        plan = trial._plan(seed, len(kept), linear)
+        return Contestant(model, objective, kept, held, plan, layout.names)
 
     def _assemble(self, pieces: Pieces, source: Source) -> tuple[MultimodalVAE, Objective]:
         """Put pieces together, in their place and precision."""
         estimator = self.estimator
         model, objective = estimator._compose(pieces)
         if self.linear and not model.has_linear_start:
+            kinds = [kind.name for kind in model.likelihoods if not kind.can_start]
+            refused = ", ".join(map(repr, dict.fromkeys(kinds)))
             raise ValueError(
                 "init='factor_analysis' is for products and joint encoders of Gaussian experts, "
                 "with a standard Gaussian prior, a network for each modality, and likelihoods "
-                f"'gaussian' or 'student_t'. This {type(estimator).__name__} has others: take "
-                "init='random'."
+                f"that can start so{f', not {refused}' if refused else ''}. This "
+                f"{type(estimator).__name__} has others: take init='random'."
             )
         for module in (model, objective):
             module.to(device=find_device(estimator.device))
@@ -324,6 +324,7 @@ class Fitting:
             verbose=int(estimator.verbose),
             compile=estimator.compile,
             n_steps=estimator._auto_steps[n_rows >= _AUTO_MORE_STEPS] if started else 0,
+            most_epochs=estimator._auto_most_epochs,
         )
         self.auto |= {
             "batch_size": plan.n_batch(n_rows),
@@ -332,51 +333,12 @@ class Fitting:
         }
         return plan
 
-    def _warn(self, run: Run) -> None:
-        name, losses = type(self.estimator).__name__, [r["loss"] for r in run.history]
-        if run.diverged:
-            warnings.warn(
-                f"Training of {name} diverged; it ended with the best weights that it had before. "
-                f"{run.diverged}",
-                ConvergenceWarning,
-                stacklevel=7,  # the line that called fit
-            )
-        elif run.interrupted:
-            warnings.warn(
-                f"Training of {name} was interrupted after {len(losses)} epochs; it can be used "
-                "as it is.",
-                UserWarning,
-                stacklevel=7,  # the line that called fit
-            )
-        elif self.auto.get("start_weight"):
-            pass  # held-out rows would have less training, not more
-        elif self.n_epochs is None and losses and still_falls(losses):
-            wanted, n_epochs = self.estimator.max_iter, len(losses)
-            more = f"Set max_iter to more than {n_epochs}."
-            if wanted != "auto":
-                more = "Increase max_iter, or set max_iter='auto'."
-            warnings.warn(
-                f"The loss of {name} was still falling when max_iter={wanted} epochs were over. "
-                f"{more}",
-                ConvergenceWarning,
-                stacklevel=7,  # the line that called fit
-            )
-
 
 def _decay(wanted: float | str, n_rows: int, started: bool) -> float:
     """Read ``weight_decay``: networks beside a linear solution are kept small, if rows are few."""
     if not isinstance(wanted, str):
         return float(wanted)
     return min(1.0, _DECAYS / n_rows) if started else 0.0
-
-
-def still_falls(losses: list[float]) -> bool:
-    """Whether the last tenth of training brought more than a twentieth of the whole fall."""
-    window = max(1, len(losses) // 10)
-    if len(losses) < 2 * window + 1:
-        return True
-    last, before = np.mean(losses[-window:]), np.mean(losses[-2 * window : -window])
-    return before - last > 0.05 * (losses[0] - last)
 
 
 @contextmanager

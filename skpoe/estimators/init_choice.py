@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -19,8 +21,8 @@ from .starting import deal, find_start_weight, hold_out, settle, weights_of
 # fewer steps are too few for a random start to show what it leads to
 _N_STEPS = 1200
 _MOST_ROWS = 5000
-# share of the rows that must be likelier, if errors are not larger, and if they are
-_MOST, _MOST_BY_FAR = 0.5, 0.75
+# share of the rows that must be likelier if errors are larger, and how much larger they may be
+_MOST_BY_FAR, _MORE = 0.75, 1.1
 
 
 class Outcome(NamedTuple):
@@ -40,40 +42,77 @@ def some_of(rows: Rows, split: tuple[Tensor, Tensor] | None, seed: int) -> tuple
     return kept, held
 
 
-def try_out(
-    model: MultimodalVAE,
-    objective: Objective,
-    kept: Rows,
-    held: Rows,
-    plan: Plan,
-    names: Sequence[str],
-) -> Outcome:
-    """Train a model for a while, and say what held-out rows are to it then.
+@dataclass
+class Contestant:
+    """A model where it starts, and what a trial needs to train and judge it.
 
-    Raises
-    ------
-    KeyboardInterrupt
-        When training was interrupted.
+    Parameters
+    ----------
+    model : MultimodalVAE
+    objective : Objective
+    kept, held : Rows
+        To learn from, and to be judged on.
+    plan : Plan
+    names : sequence of str
+        Of the modalities.
     """
-    begun = weights_of(model)
-    plan = dataclasses.replace(plan, max_iter="auto", n_steps=_N_STEPS, verbose=0)
-    batch, keys, weights = held[torch.arange(len(held))]
-    try:
-        run = train(model, objective, kept, plan, names)
-    except FloatingPointError:
-        return Outcome(torch.full_like(weights, -torch.inf), torch.full_like(weights, torch.inf))
-    if run.interrupted:
-        raise KeyboardInterrupt
-    if model.has_started:
-        settle(model, begun, find_start_weight(model, begun, held))
-    return Outcome(how_likely(model, batch, keys), errors_of_hidden(model, batch))
+
+    model: MultimodalVAE
+    objective: Objective
+    kept: Rows
+    held: Rows
+    plan: Plan
+    names: Sequence[str]
+
+    def after(self, n_steps: int) -> Outcome:
+        """Say what held-out rows are to a copy that has been trained for so many steps.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            When training was interrupted.
+        """
+        if not n_steps:
+            return self._judge(self.model)
+        model, objective = copy.deepcopy((self.model, self.objective))
+        plan = dataclasses.replace(self.plan, max_iter="auto", n_steps=n_steps, verbose=0)
+        try:
+            run = train(model, objective, self.kept, plan, self.names)
+        except FloatingPointError:
+            worst = torch.full((len(self.held),), torch.inf)
+            return Outcome(-worst, worst)
+        if run.interrupted:
+            raise KeyboardInterrupt
+        if model.has_started:
+            begun = weights_of(self.model)
+            settle(model, begun, find_start_weight(model, begun, self.held))
+        return self._judge(model)
+
+    def _judge(self, model: MultimodalVAE) -> Outcome:
+        batch, keys, _ = self.held[torch.arange(len(self.held))]
+        return Outcome(how_likely(model, batch, keys), errors_of_hidden(model, batch))
+
+
+def wins(ours: Contestant, theirs: Contestant) -> bool:
+    """Whether we lead when both were trained for a while.
+
+    Where we do not even lead over where they start, they are spared the training.
+    """
+    weights = ours.held[torch.arange(len(ours.held))][2]
+    if not leads(ours.after(_N_STEPS // 2), theirs.after(0), weights):
+        return False
+    return leads(ours.after(_N_STEPS), theirs.after(_N_STEPS), weights)
 
 
 def leads(ours: Outcome, theirs: Outcome, weights: Tensor) -> bool:
     """Whether most rows are likelier, at errors that are no larger, or by far the most.
 
-    Rows are counted, for a few that are far out would decide a mean.
+    Rows are counted, for a few that are far out would decide a mean; most are more than half by
+    two standard errors of such a count.
     """
     gained = (weights * (ours.scores > theirs.scores)).sum() / weights.sum()
-    larger = (weights * ours.errors).sum() > (weights * theirs.errors).sum()
-    return bool(gained > torch.where(larger, _MOST_BY_FAR, _MOST))
+    most = 0.5 + float(weights.square().sum().sqrt() / weights.sum())
+    errors, others = ((weights * outcome.errors).sum() for outcome in (ours, theirs))
+    if errors > others:
+        return bool(errors <= _MORE * others) and bool(gained > max(most, _MOST_BY_FAR))
+    return bool(gained > most)

@@ -68,6 +68,7 @@ class PoEVAE(BaseVAE):
 
     _auto_init = "factor_analysis"
     _auto_compares = True
+    _auto_most_epochs = 600
 
     latent_dim: int | str = "auto"
     likelihood: Any = "auto"

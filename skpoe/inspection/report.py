@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ..data.source import Source
+from ..estimators.ending import still_falls
 from ..estimators.face import BaseMultimodal
-from ..estimators.fitting import still_falls
 from ..estimators.summary import core_of, likelihood_in_words
 from ..io.whole import replacing
 from .canvas import choose, require_matplotlib, shorten
