@@ -16,13 +16,13 @@ from ..model import MultimodalVAE
 from ..objectives import Objective
 from ..training import Plan, train
 from .judging import errors_of_hidden, how_likely
-from .starting import deal, find_start_weight, hold_out, settle, weights_of
+from .starting import deal, far_out, find_start_weight, hold_out, settle, weights_of
 
 # fewer steps are too few for a random start to show what it leads to
 _N_STEPS = 1200
 _MOST_ROWS = 5000
 # share of the rows that must be likelier if errors are larger, and how much larger they may be
-_MOST_BY_FAR, _MORE = 0.75, 1.1
+_MOST_BY_FAR, _MORE = 0.75, 1.05
 
 
 class Outcome(NamedTuple):
@@ -107,12 +107,13 @@ def wins(ours: Contestant, theirs: Contestant) -> bool:
 def leads(ours: Outcome, theirs: Outcome, weights: Tensor) -> bool:
     """Whether most rows are likelier, at errors that are no larger, or by far the most.
 
-    Rows are counted, for a few that are far out would decide a mean; most are more than half by
-    two standard errors of such a count.
+    Rows are counted, for a few that are far out would decide a mean, as they would that of errors.
+    Most are more than half by two standard errors of such a count.
     """
     gained = (weights * (ours.scores > theirs.scores)).sum() / weights.sum()
     most = 0.5 + float(weights.square().sum().sqrt() / weights.sum())
-    errors, others = ((weights * outcome.errors).sum() for outcome in (ours, theirs))
+    limit = far_out(theirs.errors, weights)
+    errors, others = ((weights * x.errors.clamp(max=limit)).sum() for x in (ours, theirs))
     if errors > others:
         return bool(errors <= _MORE * others) and bool(gained > max(most, _MOST_BY_FAR))
     return bool(gained > most)

@@ -252,9 +252,7 @@ def find_start_weight(model: MultimodalVAE, begun: dict[str, Tensor], rows: Rows
         errors.append(errors_of_hidden(model, batch))
         scores.append(how_likely(model, batch, keys))
     settle(model, ended, 1.0)
-    # single rows that are far out would decide a sum
-    scored = errors[-1] > 0
-    most = _FAR_OUT * _median(errors[-1][scored], weights[scored]) if scored.any() else torch.inf
+    most = far_out(errors[-1], weights)
     # rows less likely than at the start are a sign of too much training: they are counted
     half = 0.5 * weights.sum()
     allowed = [
@@ -264,6 +262,12 @@ def find_start_weight(model: MultimodalVAE, begun: dict[str, Tensor], rows: Rows
     ]
     least = min(error for _, error in allowed)
     return next(weight for weight, error in allowed if error <= _AS_GOOD * least)
+
+
+def far_out(errors: Tensor, weights: Tensor) -> float:
+    """Say what an error counts at most: single rows that are far out would decide a sum."""
+    scored = errors > 0
+    return _FAR_OUT * _median(errors[scored], weights[scored]) if scored.any() else torch.inf
 
 
 def _median(x: Tensor, weights: Tensor) -> float:
