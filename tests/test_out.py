@@ -162,6 +162,21 @@ def test_what_cannot_be_written_to(mistake):
     assert (np.asarray(out.toarray() if mistake == "sparse" else out) == 7).all()
 
 
+def test_a_file_that_is_open_for_reading_cannot_be_written_to(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["x"] = np.full(GOOD, 7.0)
+    zarr.open(tmp_path / "x.zarr", mode="w", shape=GOOD, dtype=float)[:] = 7
+    X = build("modalities of arrays", "both")
+    with h5py.File(tmp_path / "x.h5", "r") as file:
+        for out in (file["x"], zarr.open(tmp_path / "x.zarr", mode="r")):
+            with pytest.raises(
+                ValueError, match=r"out is read-only. Open the file with mode 'r\+'"
+            ):
+                fitted(X).transform(X, out=out)
+            assert (out[:] == 7).all()
+
+
 SEVERAL = {
     "names": ({"rna": None, "atac": None}, ValueError, "out has ['rna', 'atac'], but the "
               "modalities are ['rna', 'adt']."),

@@ -137,8 +137,17 @@ def check_out(word: str, out: Any, shape: tuple[int, ...], dtype: np.dtype) -> N
         raise ValueError(f"{word} has the shape {tuple(out.shape)}, but the result has {shape}.")
     if not np.can_cast(dtype, kind, "same_kind"):
         raise TypeError(f"{word} has the dtype {kind}, which cannot hold the result, of {dtype}.")
-    if isinstance(out, np.ndarray) and not out.flags.writeable:
+    if _is_read_only(out):
         raise ValueError(f"{word} is read-only. Open the file with mode 'r+' or 'w+'.")
+
+
+def _is_read_only(out: Any) -> bool:
+    if isinstance(out, np.ndarray):
+        return not out.flags.writeable
+    # as h5py says it, and as zarr does
+    return getattr(getattr(out, "file", None), "mode", "") == "r" or getattr(
+        out, "read_only", False
+    )
 
 
 def _dtype_of(out: Any) -> np.dtype | None:

@@ -195,8 +195,8 @@ class Encoder:
             self._refuse(
                 what,
                 f"{value!r}, which no name leads to",
-                "Give a class of this library, or define a function or class at the top of a "
-                "module and give that; who loads the file passes it as trusted=",
+                "Give words, numbers or a class of this library, or define a function or class at "
+                "the top of a module and give that; who loads the file passes it as trusted=",
             )
         self.callables.append(value)
         return {"import": place}
