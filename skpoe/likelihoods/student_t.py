@@ -13,6 +13,8 @@ from ..random import RowNoise
 from .gaussian import Gaussian
 
 _TINY = 1e-12
+# residuals of a smaller mean square, where 1 is expected, are those of a copy or a sum
+_DETERMINED = 0.05
 # degrees of freedom that a start may have
 _TAILS = (2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0)
 
@@ -72,12 +74,12 @@ class StudentT(Gaussian):
     def start_tail(self, residuals: Tensor, weights: Tensor) -> None:
         """Start at the degrees of freedom under which these residuals are likeliest.
 
-        In units of each feature: one that others determine leaves less than its noise says, and
-        would pass for the middle of a heavy tail.
+        A feature that others determine leaves far less than its noise says, and would pass for
+        the middle of a heavy tail: its residuals are read in units of their own.
         """
         square = residuals.square()
         own = (weights * square).sum(0) / weights.sum(0).clamp(min=_TINY)
-        square = square / own.clamp(min=_TINY)
+        square = square / torch.where(own < _DETERMINED, own.clamp(min=_TINY), 1.0)
         variance = self.noise_variance()
         df = torch.tensor(_TAILS).to(residuals)[:, None, None]
         square_scale = (df - 2) / df
