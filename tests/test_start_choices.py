@@ -12,7 +12,7 @@ from linear_gaussian import LinearGaussian
 from scipy import stats
 from torch import nn
 
-from skpoe import MIWAE, ModularVAE, PoEVAE, all_estimators
+from skpoe import MIWAE, ModularVAE, MultimodalFactorAnalysis, PoEVAE, all_estimators
 from skpoe.data.batch import Batch
 from skpoe.data.rows import Held, Rows
 from skpoe.estimators import course, judging
@@ -369,6 +369,19 @@ def test_the_start_is_kept_where_training_did_harm_and_left_where_it_helped(star
     settle(mixed, weights_of(bad), 0.25)
     for p, a, b in zip(*(m.parameters() for m in (mixed, good, bad)), strict=True):
         torch.testing.assert_close(p, 0.75 * a + 0.25 * b)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_columns_that_stand_twice_do_not_make_the_start_less_likely(seed):
+    """Rows of which some are further out than training showed, and residuals of nothing."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(500, 3))
+    a, b = (z @ rng.normal(size=(3, w)) + 0.6 * rng.normal(size=(500, w)) for w in (6, 5))
+    X = [a, np.hstack([b, a[:, :2]])]
+    train, test = ([x[rows] for x in X] for rows in (slice(250), slice(250, None)))
+    analysis = MultimodalFactorAnalysis(latent_dim=6, random_state=0).fit(train)
+    start = PoEVAE(latent_dim=6, max_iter=0, random_state=0).fit(train)
+    assert start.score(test) > analysis.score(test) - 0.2
 
 
 def test_what_cannot_start_at_a_factor_analysis_says_so():
