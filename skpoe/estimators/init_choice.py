@@ -23,6 +23,8 @@ _N_STEPS = 1200
 _MOST_ROWS = 5000
 # share of the rows that must be likelier if errors are larger, and how much larger they may be
 _MOST_BY_FAR, _MORE = 0.75, 1.05
+# and how much smaller they are where a start shows promise
+_LESS = 0.9
 
 
 class Outcome(NamedTuple):
@@ -96,10 +98,14 @@ class Contestant:
 def wins(ours: Contestant, theirs: Contestant) -> bool:
     """Whether we lead when both were trained for a while.
 
-    Where we do not even lead over where they start, they are spared the training.
+    Both are spared it where half of ours shows no promise: we do not lead over where they start,
+    and predict little better. Noise takes longest to learn, and makes the most of how likely rows
+    are.
     """
     weights = ours.held[torch.arange(len(ours.held))][2]
-    if not leads(ours.after(_N_STEPS // 2), theirs.after(0), weights):
+    first, start = ours.after(_N_STEPS // 2), theirs.after(0)
+    errors, others = _errors(first, start, weights)
+    if errors > _LESS * others and not leads(first, start, weights):
         return False
     return leads(ours.after(_N_STEPS), theirs.after(_N_STEPS), weights)
 
@@ -112,8 +118,14 @@ def leads(ours: Outcome, theirs: Outcome, weights: Tensor) -> bool:
     """
     gained = (weights * (ours.scores > theirs.scores)).sum() / weights.sum()
     most = 0.5 + float(weights.square().sum().sqrt() / weights.sum())
-    limit = far_out(theirs.errors, weights)
-    errors, others = ((weights * x.errors.clamp(max=limit)).sum() for x in (ours, theirs))
+    errors, others = _errors(ours, theirs, weights)
     if errors > others:
         return bool(errors <= _MORE * others) and bool(gained > max(most, _MOST_BY_FAR))
     return bool(gained > most)
+
+
+def _errors(ours: Outcome, theirs: Outcome, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum errors of both, where no row counts for much more than is usual among theirs."""
+    limit = far_out(theirs.errors, weights)
+    ours_sum, theirs_sum = ((weights * x.errors.clamp(max=limit)).sum() for x in (ours, theirs))
+    return ours_sum, theirs_sum
