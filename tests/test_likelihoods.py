@@ -31,7 +31,8 @@ def test_density_mean_and_sum_agree_with_scipy(name):
     np.testing.assert_allclose(likelihood.mean(raw).detach(), oracle.mean(), atol=1e-10)
 
 
-@pytest.mark.parametrize("name", sorted(set(LIKELIHOODS) - {"bernoulli", "continuous_bernoulli"}))
+# continuous_bernoulli takes the deviation of zeros and ones, which is larger
+@pytest.mark.parametrize("name", sorted(set(LIKELIHOODS) - {"continuous_bernoulli"}))
 def test_what_errors_are_summed_of_has_deviation_one(name):
     likelihood, x, mask = started(name)
     inside = likelihood.comparable(likelihood.standardise(x))

@@ -81,7 +81,7 @@ class Contestant:
         try:
             run = train(model, objective, self.kept, plan, self.names)
         except FloatingPointError:
-            worst = torch.full((len(self.held),), torch.inf)
+            worst = torch.full_like(self.weights, torch.inf)
             return Outcome(-worst, worst)
         if run.interrupted:
             raise KeyboardInterrupt
@@ -89,6 +89,11 @@ class Contestant:
             begun = weights_of(self.model)
             settle(model, begun, find_start_weight(model, begun, self.held))
         return self._judge(model)
+
+    @property
+    def weights(self) -> Tensor:
+        """Weights of the rows that it is judged on."""
+        return self.held[torch.arange(len(self.held))][2]
 
     def _judge(self, model: MultimodalVAE) -> Outcome:
         batch, keys, _ = self.held[torch.arange(len(self.held))]
@@ -102,7 +107,7 @@ def wins(ours: Contestant, theirs: Contestant) -> bool:
     and predict little better. Noise takes longest to learn, and makes the most of how likely rows
     are.
     """
-    weights = ours.held[torch.arange(len(ours.held))][2]
+    weights = ours.weights
     first, start = ours.after(_N_STEPS // 2), theirs.after(0)
     errors, others = _errors(first, start, weights)
     if errors > _LESS * others and not leads(first, start, weights):
