@@ -135,7 +135,12 @@ class AdamW:
 
         The tensors are its own: the next step changes them.
         """
-        return {n: kept for n, kept in enumerate(self._moments) if kept["step"] > 0}
+        counts = self._steps.tolist()
+        return {
+            n: kept
+            for n, (kept, count) in enumerate(zip(self._moments, counts, strict=True))
+            if count
+        }
 
     def load(self, moments: Mapping[int, Moments]) -> None:
         """Go on from what another one of the same parameters knew, which is copied.

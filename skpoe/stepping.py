@@ -70,8 +70,9 @@ class Stepper:
         self._named = type(objective).__name__
         self.objective: Callable[..., Tensor] = compiled(objective) if is_compiled else objective
         device = data.weights.device
+        self.total_weight = data.total_weight().item()
         # a batch counts by its rows: divided by its own weights, heavy rows would lose theirs
-        self._mean_weight = data.total_weight() / len(data)
+        self._mean_weight = self.total_weight / len(data)
         # of an epoch: sum of the losses by rows, largest norm, steps before the first that was
         # spoilt
         self._total = torch.zeros((), dtype=torch.float64, device=device)

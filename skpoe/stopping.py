@@ -41,7 +41,7 @@ class Best:
 
 
 class Keeper:
-    """Scores the weights after each epoch and keeps the best.
+    """Scores the weights after each epoch of training and keeps the best.
 
     Without validation rows, weights are judged by the loss of the epoch that starts with them: one
     whose loss is finite may end with weights that are of no use.
@@ -104,7 +104,9 @@ class Keeper:
                 best.score, best.weights, best.epoch = -record["loss"], self._before, epoch - 1
             self._before = copy_of(self.learned)
             return
+        self.model.eval()
         record["validation"] = score = self._score(self.rows)
+        self.model.train()
         best.waited = 0 if score > best.score + self.tol else best.waited + 1
         if score > best.score:
             best.score, best.weights, best.epoch = score, copy_of(self.learned), epoch

@@ -210,6 +210,7 @@ def train(
         model, objective, data, optimizer, seed=plan.seed, team=team, is_compiled=plan.compile
     )
     last = run.began[0] + n_epochs
+    model.train()
     try:
         for epoch in range(len(run.history) + 1, last + 1):
             if keeper.is_done:
@@ -248,7 +249,6 @@ def train(
 def _visit(stepper: Stepper, plan: Plan, names: Sequence[str], run: Run, epoch: int) -> Record:
     """Train for an epoch, and say how it went."""
     model, data, team = stepper.model, stepper.data, stepper.team
-    model.train()
     n_batch = plan.n_batch(len(data))
     n_steps = plan.n_epochs(len(data)) * -(-len(data) // n_batch)
     kl_weight = min(1.0, epoch / plan.kl_warmup) if plan.kl_warmup else 1.0
@@ -271,10 +271,9 @@ def _visit(stepper: Stepper, plan: Plan, names: Sequence[str], run: Run, epoch: 
         batch, keys, _ = data.open(culprit)
         noise = RowNoise(plan.seed, keys).numbered(run.step)
         raise FloatingPointError(_diverged(model, batch, noise, epoch, rate, names)) from None
-    model.eval()
     return {
         "epoch": epoch,
-        "loss": -total / data.total_weight().item(),
+        "loss": -total / stepper.total_weight,
         "kl_weight": kl_weight,
         "learning_rate": rate,
         "gradient_norm": steepest,

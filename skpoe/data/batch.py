@@ -99,19 +99,12 @@ class Batch:
     def split(self, lengths: Sequence[int]) -> list[Batch]:
         """Cut into so many rows each, one part after the other."""
         sizes = list(lengths)
-        observed = self.observed.split(sizes)
+        values = zip(*[value.split(sizes) for value in self.values], strict=True)
+        masks = zip(*[mask.split(sizes) for mask in self.masks], strict=True)
         blocks: Sequence[Tensor | None] = [None] * len(sizes)
-        if self.block is None:
-            values = list(zip(*[value.split(sizes) for value in self.values], strict=True))
-        else:
+        if self.block is not None:
             blocks = self.block.split(sizes, 1)
-            values = [block.unbind() for block in blocks]
-        columns = [part.split(1, dim=1) for part in observed]
-        masks = [
-            [column[m] for column in columns] if mask.shape[1] == 1 else mask.split(sizes)
-            for m, mask in enumerate(self.masks)
-        ]
-        parts = zip(values, zip(*masks, strict=True), observed, blocks, strict=True)
+        parts = zip(values, masks, self.observed.split(sizes), blocks, strict=True)
         return [self._like(list(value), list(mask), *rest) for value, mask, *rest in parts]
 
     @property

@@ -68,7 +68,7 @@ class State:
     def copied(self) -> State:
         """Give a state whose model is not trained any further, as if training had stopped here."""
         run = Run(list(self.run.history), self.run.step)
-        return replace(self, model=copy.deepcopy(self.model), run=run)
+        return replace(self, model=copy.deepcopy(self.model).eval(), run=run)
 
     def fitted(self) -> dict[str, Any]:
         """Give every attribute that a fitted estimator has."""

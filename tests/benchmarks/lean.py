@@ -45,7 +45,8 @@ class Lean:
         self.members = rows if method == "MoPoE" else torch.cat([torch.ones(1, n), torch.eye(n)])
 
     def epoch(self, size):
-        for rows in torch.randperm(self.x.shape[1]).split(size):
+        n_rows = self.x.shape[1]  # batches of nearly equal size, as skpoe deals them
+        for rows in torch.randperm(n_rows).tensor_split(-(-n_rows // size)):
             x = self.x[:, rows]
             loss = getattr(self, self.method.lower())(x) / len(rows)
             self.adam.zero_grad()
