@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,14 @@ _WARM = 0.1
 _STARTED_SHARE, _NOISE_SHARE = 1 / 3, 3.0
 
 Record = dict[str, float]
+
+
+class Cycle(NamedTuple):
+    """How what started at a factor analysis is trained, where a user says nothing."""
+
+    n_steps: int
+    n_rows: int = 128  # of a step
+    rate: float = 3e-3  # the peak
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,9 @@ class Plan:
     compile : bool
         Whether torch compiles the objective.
     n_steps : int
-        Where the model starts at a factor analysis: what "auto" comes to, of at most 128 rows
-        each; 0 where it does not.
+        Where the model starts at a factor analysis: what "auto" comes to, of so many rows each;
+        0 where it does not.
+    step_rows : int
     most_epochs : int
     """
 
@@ -77,6 +87,7 @@ class Plan:
     verbose: int = 0
     compile: bool = False
     n_steps: int = 0
+    step_rows: int = 128
     most_epochs: int = 200
 
     def n_epochs(self, n_rows: int) -> int:
@@ -91,7 +102,9 @@ class Plan:
         """Rows in a step."""
         if self.batch_size != "auto":
             return int(self.batch_size)
-        return 64 if n_rows < _AUTO_SMALL and not self.n_steps else 128
+        if self.n_steps:
+            return self.step_rows
+        return 64 if n_rows < _AUTO_SMALL else 128
 
     def rate(self, progress: float) -> float:
         """Learning rate when this share of all steps is done."""

@@ -9,7 +9,7 @@ import skpoe
 from skpoe import MIWAE, PoEVAE
 from skpoe.estimators import fitting, init_choice
 from skpoe.estimators.init_choice import Outcome, leads
-from skpoe.training import Run, optimizer_of
+from skpoe.training import Cycle, Run, optimizer_of
 
 QUICK = {"latent_dim": 4, "hidden_layer_sizes": (32,), "random_state": 0, "n_threads": 1}
 
@@ -27,7 +27,7 @@ def quick(monkeypatch):
     """Trials and fits of few rows and steps."""
     monkeypatch.setattr(fitting, "_AUTO_COMPARES", 300)
     monkeypatch.setattr(init_choice, "_N_STEPS", 2)
-    monkeypatch.setattr(PoEVAE, "_auto_steps", (1, 1))
+    monkeypatch.setattr(PoEVAE, "_cycle", lambda est, n_rows, n_features: Cycle(1))
     monkeypatch.setattr("skpoe.training._AUTO_FEWEST_EPOCHS", 2)
     monkeypatch.setattr(PoEVAE, "_auto_most_epochs", 2)
 
@@ -95,7 +95,7 @@ def test_no_trial_where_rows_are_few_or_the_answer_is_known(quick, monkeypatch):
         PoEVAE(**QUICK, **params).fit(X)
     PoEVAE(**QUICK).fit(np.hstack(X))
     PoEVAE(**QUICK).partial_fit(X)
-    monkeypatch.setattr(MIWAE, "_auto_steps", (2, 2))
+    monkeypatch.setattr(MIWAE, "_cycle", lambda est, n_rows, n_features: Cycle(2))
     assert MIWAE(**QUICK).fit(X).auto_["init"] == "factor_analysis"
 
 

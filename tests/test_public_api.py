@@ -91,6 +91,7 @@ OWN_DEFAULTS = {
     "MIWAE": {
         "activation",
         "hidden_layer_sizes",
+        "learning_rate_init",
         "likelihood",
         "n_samples",
         "n_importance_samples",

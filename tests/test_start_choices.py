@@ -25,6 +25,7 @@ from skpoe.estimators.starting import (
     weights_of,
 )
 from skpoe.nn import Shared
+from skpoe.training import Cycle
 
 QUICK = {"latent_dim": 2, "hidden_layer_sizes": (8,), "random_state": 0, "n_threads": 1}
 OF_POEVAE = {"prediction_networks", "prediction_weight"}
@@ -37,6 +38,7 @@ AUTO = {
     "early_stopping",
     "batch_size",
     "max_iter",
+    "learning_rate_init",
     "weight_decay",
     "start_weight",
     "shrinkage",
@@ -93,7 +95,7 @@ def test_training_goes_on_from_the_start():
 @pytest.mark.parametrize("how", [{}, {"early_stopping": True}], ids=str)
 @pytest.mark.parametrize("cls", [PoEVAE, MIWAE])
 def test_what_was_chosen_gives_the_same_model_by_hand(cls, how, monkeypatch):
-    monkeypatch.setattr(cls, "_auto_steps", (40, 40))
+    monkeypatch.setattr(cls, "_cycle", lambda est, n_rows, n_features: Cycle(40, rate=2e-3))
     X = bent(120)
     make = {"hidden_layer_sizes": (8,), "random_state": 0, "n_threads": 1, **how}
     chosen = cls(**make).fit(X)
@@ -105,12 +107,28 @@ def test_what_was_chosen_gives_the_same_model_by_hand(cls, how, monkeypatch):
     assert chosen.auto_["latent_dim"] == chosen.latent_dim_ == expected
     assert chosen.auto_["early_stopping"] is how.get("early_stopping", False)
     assert chosen.auto_["max_iter"] == chosen.n_iter_ == 40
+    rate = 2e-3 if cls is MIWAE else 3e-3  # that of PoEVAE is not "auto"
+    assert chosen.auto_["learning_rate_init"] == rate
     assert chosen.auto_["start_weight"] < 1  # else training would leave no trace
     known = inspect.signature(cls).parameters
     by_hand = {name: value for name, value in chosen.auto_.items() if name in known}
     same = cls(**{**make, **by_hand}).fit(X)
     assert same.auto_ == chosen.auto_
     assert_same(answers(same, X), answers(chosen, X))
+
+
+def test_a_rate_that_stays_is_not_the_peak_of_a_cycle(monkeypatch):
+    monkeypatch.setattr(MIWAE, "_cycle", lambda est, n_rows, n_features: Cycle(2, rate=0.5))
+    X, make = bent(), {"hidden_layer_sizes": (8,), "random_state": 0, "n_threads": 1}
+
+    def rate(est):
+        return est.auto_["learning_rate_init"]
+
+    assert rate(MIWAE(**make).fit(X)) == 0.5
+    assert rate(MIWAE(**make, init="random", max_iter=1).fit(X)) == 3e-3
+    constant = MIWAE(**make, learning_rate="constant")
+    assert rate(constant.fit(X)) == rate(constant.partial_fit(X)) == 3e-3
+    assert rate(MIWAE(**make, learning_rate_init=0.01).partial_fit(X)) == 0.01
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])

@@ -20,6 +20,14 @@ def test_auto_plan():
     assert [plan.n_batch(n) for n in (10, 1999, 2000)] == [64, 64, 128]
     assert Plan(max_iter=7, batch_size=3).n_epochs(10) == 7
     assert Plan(max_iter=7, batch_size=3).n_batch(10) == 3
+    # what started at a factor analysis takes steps of at most so many rows, in 20 epochs or more
+    started = Plan(n_steps=90, step_rows=50)
+    assert [(started.n_batch(n), started.n_epochs(n)) for n in (10, 100, 101, 5000)] == [
+        (50, 90),
+        (50, 45),
+        (50, 30),
+        (50, 20),
+    ]
 
 
 def test_one_cycle_rises_then_falls():

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from .._compat import CallbackSupportMixin, _fit_context, with_callbacks
 from ..model import MultimodalVAE
 from ..objectives import Objective
-from ..training import Run, optimizer_of
+from ..training import Cycle, Run, optimizer_of
 from .face import BaseMultimodal
 from .fitting import Fitting, all_or_nothing
 from .parameters import SharedParameters
@@ -16,6 +16,9 @@ from .pieces import Pieces
 from .saving import FileFormatError, is_record, members
 from .shaping import shape_of
 from .state import State, recompose
+
+# of a start at a factor analysis: below so many rows it is trained with more care
+FEW_ROWS = 1000
 
 
 class BaseVAE(SharedParameters, CallbackSupportMixin, BaseMultimodal):
@@ -27,14 +30,16 @@ class BaseVAE(SharedParameters, CallbackSupportMixin, BaseMultimodal):
     _auto_compares = False
     # and latent_dim="auto" at least, beside a start at factor analysis and if features allow
     _auto_least_latent = 1
-    # max_iter="auto" from there on, in steps: of few rows, and of more
-    _auto_steps = (600, 1200)
-    # and in epochs at most, of a random start
+    # max_iter="auto" in epochs at most, of a random start
     _auto_most_epochs = 200
     # read in every fit; fields of those estimators that let users choose
     free_bits = 0.0
     shrinkage = "auto"
     trust = "auto"
+
+    def _cycle(self, n_rows: int, n_features: int) -> Cycle:
+        """Say how "auto" trains from a start at a factor analysis."""
+        return Cycle(600 if n_rows < FEW_ROWS else 1200)
 
     @abstractmethod
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:

@@ -65,8 +65,9 @@ _PARAMETERS = {
     "learning_rate": """{"one_cycle", "constant"}, {default}
         Schedule: up to ``learning_rate_init`` in the first tenth of training, then down to zero;
         or constant.""",
-    "learning_rate_init": """float, {default}
-        Largest learning rate of AdamW.""",
+    "learning_rate_init": """float or "auto", {default}
+        Largest learning rate of AdamW. "auto" is 0.003; in MIWAE with a start at factor analysis
+        and 1,000 rows or more it is 0.01, unless the rate is constant.""",
     "shrinkage": """float or "auto", {default}
         Of the factor analysis that training starts at: what share of the data is replaced by
         independent features. "auto" takes the one under which held-out rows are likeliest.""",
@@ -90,11 +91,12 @@ _PARAMETERS = {
         number of rows, at most 1, with such a start, else 0.""",
     "batch_size": """int or "auto", {default}
         Largest number of rows in a training step. "auto" is 64 below 2,000 rows, else 128; with a
-        start at factor analysis always 128.""",
+        start at factor analysis always 128 (in MIWAE 256 from 1,000 rows on).""",
     "max_iter": """int or "auto", {default}
         Epochs; 0 leaves the model where it starts. "auto" visits about 200,000 rows in all, in 20
         to 200 epochs (in PoEVAE to 600); with a start at factor analysis it is 600 steps below
-        1,000 rows, else 1,200 (in MIWAE 2,400), and at least 20 epochs.""",
+        1,000 rows, else 1,200 (in MIWAE 240, else 30 a feature, from 330 to 660), and at least
+        20 epochs.""",
     "early_stopping": """bool or "auto", {default}
         Whether to hold out rows, score the objective on them after each epoch, and end with the
         weights that scored best. With a constant learning rate, training also stops after

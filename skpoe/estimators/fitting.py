@@ -39,10 +39,10 @@ _AUTO_EARLY_STOPPING = 2000
 # below so many values to decode, in all rows and draws, training in float64 takes up to a quarter
 # longer, beyond it twice as long (measured)
 _AUTO_DOUBLE = 20_000
-# from so many rows on, what started at a factor analysis takes more steps
-_AUTO_MORE_STEPS = 1000
 # from so many rows on, a random start is tried too
 _AUTO_COMPARES = 200
+# learning_rate_init="auto" without a cycle that is known to do well
+_RATE = 3e-3
 # rows below which weight_decay="auto" is 1; it falls in proportion to more, as a prior's weight
 _DECAYS = 500
 
@@ -90,7 +90,7 @@ class Fitting:
                 state = self._begin(source, weight, layout, likelihoods)
             self.auto = state.auto
             learned, watched = self._split(len(source), state.seed)
-            plan = self._plan(state.seed, len(learned), state.model.has_started)
+            plan = self._plan(state.seed, len(learned), state.model)
             most = plan.n_epochs(len(learned))
             if state.held is not None:  # a rehearsal without them comes first
                 most += plan.n_epochs(len(learned) - len(state.held))
@@ -243,7 +243,7 @@ class Fitting:
             trial._start(model, objective, source, weight, parts, seed)
             rows = hold(source, weight, model)  # its units may have changed
         kept, held = (rows.take(part) for part in parts)
-        plan = trial._plan(seed, len(kept), linear)
+        plan = trial._plan(seed, len(kept), model)
         return Contestant(model, objective, kept, held, plan, layout.names)
 
     def _assemble(self, pieces: Pieces, source: Source) -> tuple[MultimodalVAE, Objective]:
@@ -309,13 +309,15 @@ class Fitting:
             return torch.arange(n_rows), None
         return deal_to_validate(n_rows, estimator.validation_fraction, derive_seed(seed, 0))
 
-    def _plan(self, seed: int, n_rows: int, started: bool) -> Plan:
+    def _plan(self, seed: int, n_rows: int, model: MultimodalVAE) -> Plan:
         estimator = self.estimator
+        started = model.has_started
+        cycle = estimator._cycle(n_rows, sum(likelihood.width for likelihood in model.likelihoods))
         plan = Plan(
             max_iter=estimator.max_iter if self.n_epochs is None else self.n_epochs,
             batch_size=estimator.batch_size,
             learning_rate=self._rate,
-            learning_rate_init=estimator.learning_rate_init,
+            learning_rate_init=self._rate_init(cycle.rate if started else _RATE),
             weight_decay=_decay(estimator.weight_decay, n_rows, started),
             kl_warmup=estimator.kl_warmup,
             n_iter_no_change=estimator.n_iter_no_change,
@@ -323,15 +325,23 @@ class Fitting:
             seed=seed,
             verbose=int(estimator.verbose),
             compile=estimator.compile,
-            n_steps=estimator._auto_steps[n_rows >= _AUTO_MORE_STEPS] if started else 0,
+            n_steps=cycle.n_steps if started else 0,
+            step_rows=cycle.n_rows,
             most_epochs=estimator._auto_most_epochs,
         )
         self.auto |= {
             "batch_size": plan.n_batch(n_rows),
             "max_iter": plan.n_epochs(n_rows),
+            "learning_rate_init": plan.learning_rate_init,
             "weight_decay": plan.weight_decay,
         }
         return plan
+
+    def _rate_init(self, peak: float) -> float:
+        """Read ``learning_rate_init``: "auto" is the peak of a cycle, too high to stay there."""
+        if not isinstance(wanted := self.estimator.learning_rate_init, str):
+            return float(wanted)
+        return peak if self._rate == "one_cycle" else _RATE
 
 
 def _decay(wanted: float | str, n_rows: int, started: bool) -> float:

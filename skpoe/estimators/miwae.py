@@ -10,7 +10,8 @@ from .._compat import StrOptions
 from ..model import MultimodalVAE
 from ..objectives import IWAE, Objective
 from ..priors import StandardGaussian
-from .base import BaseVAE
+from ..training import Cycle
+from .base import FEW_ROWS, BaseVAE
 from .documentation import documented
 from .pieces import Pieces
 
@@ -72,7 +73,6 @@ class MIWAE(BaseVAE):
 
     _auto_init = "factor_analysis"
     _auto_least_latent = 10
-    _auto_steps = (600, 2400)
     _auto_imputation = "importance"
 
     latent_dim: int | str = "auto"
@@ -80,17 +80,24 @@ class MIWAE(BaseVAE):
     gradient: str = "iwae"
     shrinkage: float | str = "auto"
     hidden_layer_sizes: Sequence[int] = (128, 128, 128)
-    activation: str = "silu"
+    activation: str = "gelu"
     likelihood: Any = "auto"
-    n_samples: int = 5
+    n_samples: int = 10
     n_importance_samples: int = 200
     imputation: str = "auto"
+    learning_rate_init: float | str = "auto"
     weight_decay: float | str = "auto"
 
     _parameter_constraints = {
         **BaseVAE._parameter_constraints,
         "gradient": [StrOptions({"iwae", "dreg", "stl"})],
     }
+
+    def _cycle(self, n_rows: int, n_features: int) -> Cycle:
+        # a small table would be learned by heart at the rate that makes few steps enough
+        if n_rows < FEW_ROWS:
+            return Cycle(240)
+        return Cycle(min(max(330, 30 * n_features), 660), 256, 1e-2)
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
         family = pieces.gaussian(auto="full" if pieces.linear else "diag")

@@ -37,7 +37,7 @@ class SharedParameters:
     n_importance_samples: int = 100
     imputation: str = "posterior"
     learning_rate: str = "one_cycle"
-    learning_rate_init: float = 3e-3
+    learning_rate_init: float | str = 3e-3
     weight_decay: float | str = 0.0
     start_weight: float | str = 0.0
     batch_size: int | str = "auto"
@@ -77,7 +77,7 @@ class SharedParameters:
         "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
         "imputation": [StrOptions({"auto", "mean", "posterior", "importance"})],
         "learning_rate": [StrOptions({"one_cycle", "constant"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "shrinkage": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "trust": [Interval(Real, 0, 1, closed="right"), StrOptions({"auto"})],
         "prediction_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
