@@ -58,7 +58,7 @@ class Keeper:
     patience : int or None
         Epochs without a better score after which to stop; None is never.
     epoch : int
-        Epochs that are done.
+        Epochs that were done before the call.
     best : Best, default=None
         What was kept before.
     team : Team

@@ -281,6 +281,7 @@ def _visit(stepper: Stepper, plan: Plan, names: Sequence[str], run: Run, epoch: 
         if (culprit := spoilt.picked) is None:  # a GPU was not asked until the end
             run.step = began + stepper.n_good
             culprit = next(itertools.islice(visit(), stepper.n_good, None))[1]
+            rate = plan.rate((run.step - run.began[1]) / n_steps)
         batch, keys, _ = data.open(culprit)
         noise = RowNoise(plan.seed, keys).numbered(run.step)
         raise FloatingPointError(_diverged(model, batch, noise, epoch, rate, names)) from None

@@ -151,3 +151,10 @@ def test_checks_name_the_column_and_the_value(name):
 def test_laplace_refuses_what_gaussian_refuses():
     with pytest.raises(ValueError, match=r"Modality 'rna' has values beyond 1e\+150"):
         LIKELIHOODS["laplace"]().check(np.array([[1.0, 1e160]]), "rna")
+
+
+def test_a_limit_is_that_of_the_precision_that_data_have():
+    assay = LIKELIHOODS["censored_gaussian"](low=0.7)
+    assay.check(np.array([[0.7], [1.0]], np.float32), "assay")
+    with pytest.raises(ValueError, match="needs values within its limits"):
+        assay.check(np.array([[0.7 - 1e-6]], np.float32), "assay")

@@ -536,3 +536,18 @@ def test_a_masked_array_says_missing_by_its_mask(tables):
     np.testing.assert_array_equal(
         fast().fit(masked).transform(masked), fast().fit(tables).transform(tables)
     )
+
+
+def test_columns_of_a_table_have_the_order_of_fit_whatever_their_names_are():
+    """Of names that are no strings scikit-learn says nothing."""
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 3)))
+    cut = {"a": [0], "b": [1, 2]}
+    est = fast(modalities=cut).fit(table)
+    for other, why in [
+        (table[[1, 0, 2]], "another order"),
+        (table.rename(columns={0: 7}), r"unseen \[7\], missing \[0\]"),
+    ]:
+        for call in (est.transform, est.predict_missing, est.score, est.partial_fit):
+            with pytest.raises(ValueError, match=f"The columns of X differ from .*: {why}"):
+                call(other)
+    np.testing.assert_array_equal(est.transform(table.to_numpy()), est.transform(table))

@@ -15,7 +15,8 @@ from small import KINDS, small
 from torch import nn
 
 import skpoe
-from skpoe import MVAE, Modalities, ModularVAE, PoEVAE
+from skpoe import MIWAE, MVAE, Modalities, ModularVAE, PoEVAE
+from skpoe.estimators.ending import still_falls
 from skpoe.priors import StandardGaussian
 
 QUICK = {
@@ -327,6 +328,18 @@ def test_a_budget_that_is_too_small_is_told():
         small(MVAE, **QUICK).fit(X)
 
 
+@pytest.mark.parametrize("cls", [MIWAE, PoEVAE])
+def test_rows_that_stand_twice_do_not_make_a_large_table(cls):
+    """Rates, steps and decay follow how much there is to learn from."""
+    X = np.random.default_rng(0).normal(size=(600, 1)) + data(600)[0]
+    make = {**QUICK, "init": "factor_analysis", "max_iter": 2, "batch_size": 5000}
+    make |= {"dtype": "float64", "shrinkage": 0.1}
+    a = cls(**make).fit(X, sample_weight=np.full(600, 2.0))
+    b = cls(**make).fit(np.repeat(X, 2, axis=0))
+    assert a.auto_ == b.auto_
+    np.testing.assert_allclose(a.transform(X), b.transform(X), atol=1e-9)
+
+
 @every_kind
 def test_small_tables_of_doubles_train_in_double_precision(cls):
     def trained_in(n, kind, **parameters):
@@ -411,3 +424,27 @@ def test_stock_callbacks_work_inside_a_search(cls):
     search.set_callbacks(callback.ProgressBar())
     search.fit(X)
     assert np.isfinite(search.best_score_)
+
+
+def test_what_a_callback_keeps_is_trained_no_further():
+    pytest.importorskip("sklearn.callback", reason="came with scikit-learn 1.9")
+    kept = []
+
+    class Keeper(Recorder):
+        def on_fit_task_end(self, estimator, context, *, X=None, fitted_estimator=None):
+            kept.append((fitted_estimator, copy.deepcopy(fitted_estimator._objective)))
+
+    make = {**QUICK, "init": "factor_analysis", "max_iter": 3, "start_weight": "auto"}
+    est = PoEVAE(**make).set_callbacks(Keeper()).fit(data())
+    first, objective = kept[0]
+    assert torch.equal(first._objective.log_error, objective.log_error)
+    assert not torch.equal(first._objective.log_error, est._objective.log_error)
+    assert "start_weight" in set(est.auto_) - set(first.auto_)
+    assert not first.model_.training
+
+
+@pytest.mark.parametrize("falls", [0.0, 0.01, 1.0])
+def test_a_loss_falls_that_falls_by_more_than_it_scatters(falls):
+    scatter = np.random.default_rng(0).normal(size=100) * 0.01
+    assert still_falls(list(scatter - falls * np.arange(100))) == (falls > 0)
+    assert not still_falls(list(scatter + 10 * np.exp(-np.arange(100))))

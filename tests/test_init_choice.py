@@ -62,7 +62,7 @@ def test_what_was_chosen_is_what_it_would_be_by_hand(
     assert est.auto_["prediction_weight"] == weight
     assert est.auto_["prediction_networks"] is random_leads
     # a random start that has not come past the other itself ends the trial
-    assert tried == ([(0.1, 1), (0.1, 2), (3.0, 2)] if random_leads else [(0.1, 1)])
+    assert tried == ([(0.1, 1), (0.1, 2), (3.0, 1)] if random_leads else [(0.1, 1)])
     assert est.model_.has_started is ("trust" in est.auto_) is not random_leads
     # the trial has left no trace
     by_hand = {n: est.auto_[n] for n in ("init", "prediction_networks", "prediction_weight")}

@@ -387,6 +387,8 @@ def test_slots_take_objects():
     assert len(laplace.model_.subsets) == 3
     matrix = ModularVAE(subsets=[[1, 1, 0], [0, 1, 1]], **{**FAST, **SMALL}).fit(data())
     assert len(matrix.model_.subsets) == 2
+    array = ModularVAE(subsets=np.eye(3), **{**FAST, **SMALL}).fit(data())
+    assert len(array.model_.subsets) == 3
     with pytest.raises(TypeError, match="must make a Strategy of"):
         ModularVAE(variational_strategy=lambda *pieces: None, **FAST).fit(data())
     with pytest.raises(TypeError, match="got the class JointEncoder. Take one like lambda"):

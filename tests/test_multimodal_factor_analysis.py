@@ -4,13 +4,14 @@ import linecache
 
 import numpy as np
 import pytest
+import torch
 from joint_gaussian import KINDS, conditional, divergence, log_prob, punch
 from linear_gaussian import LinearGaussian
 from sklearn.decomposition import FactorAnalysis as SklearnFactorAnalysis
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import InvalidParameterError
 
-from skpoe import MultimodalFactorAnalysis
+from skpoe import MultimodalFactorAnalysis, load
 from skpoe.factor_analysis import FLOOR, SHRINKAGES
 
 pytestmark = pytest.mark.filterwarnings("ignore:The log-likelihood of")
@@ -222,3 +223,10 @@ def test_too_few_steps_are_said_to_be(world, shrinkage, max_iter, capsys):
 def test_parameters_out_of_range_are_refused(world, name, value):
     with pytest.raises(InvalidParameterError, match=f"The '{name}' parameter"):
         MultimodalFactorAnalysis(**{name: value}).fit(world.x)
+
+
+def test_the_global_generator_stays_where_it_was(tmp_path):
+    X, state = [np.random.default_rng(0).normal(size=(20, 3))] * 2, torch.get_rng_state()
+    MultimodalFactorAnalysis(latent_dim=1, random_state=0).fit(X).save(tmp_path / "fa.skpoe")
+    load(tmp_path / "fa.skpoe")
+    assert torch.equal(state, torch.get_rng_state())

@@ -418,3 +418,8 @@ def test_weights_and_free_bits_end_a_bound(kind):
     assert not kind(**more, beta=0.5).is_bound
     if kind not in {IWAE, JVI}:
         assert not kind(**more, free_bits=1.0).is_bound
+
+
+def test_predictions_ask_for_a_split():
+    with pytest.raises(ValueError, match="got parts='singles'. Take parts='split'"):
+        AlignedELBO(parts="singles", prediction_weight=1.0, n_modalities=3)

@@ -101,7 +101,14 @@ OWN_DEFAULTS = {
     "MMVAE": {"n_samples"},
     "MMVAEPlus": {"n_samples"},
     "PartialVAE": {"hidden_layer_sizes"},
-    "PoEVAE": {"activation", "likelihood", "imputation", "weight_decay", "start_weight"},
+    "PoEVAE": {
+        "activation",
+        "learning_rate_init",
+        "likelihood",
+        "imputation",
+        "weight_decay",
+        "start_weight",
+    },
 }
 
 

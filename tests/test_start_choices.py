@@ -15,7 +15,7 @@ from torch import nn
 from skpoe import MIWAE, ModularVAE, MultimodalFactorAnalysis, PoEVAE, all_estimators
 from skpoe.data.batch import Batch
 from skpoe.data.rows import Held, Rows
-from skpoe.estimators import course, judging
+from skpoe.estimators import course, judging, starting
 from skpoe.estimators.judging import densities_of_hidden, errors_of_hidden
 from skpoe.estimators.starting import (
     find_start_weight,
@@ -24,6 +24,7 @@ from skpoe.estimators.starting import (
     settle,
     weights_of,
 )
+from skpoe.likelihoods import CensoredGaussian
 from skpoe.nn import Shared
 from skpoe.training import Cycle
 
@@ -107,8 +108,7 @@ def test_what_was_chosen_gives_the_same_model_by_hand(cls, how, monkeypatch):
     assert chosen.auto_["latent_dim"] == chosen.latent_dim_ == expected
     assert chosen.auto_["early_stopping"] is how.get("early_stopping", False)
     assert chosen.auto_["max_iter"] == chosen.n_iter_ == 40
-    rate = 2e-3 if cls is MIWAE else 3e-3  # that of PoEVAE is not "auto"
-    assert chosen.auto_["learning_rate_init"] == rate
+    assert chosen.auto_["learning_rate_init"] == 2e-3
     assert chosen.auto_["start_weight"] < 1  # else training would leave no trace
     known = inspect.signature(cls).parameters
     by_hand = {name: value for name, value in chosen.auto_.items() if name in known}
@@ -117,18 +117,19 @@ def test_what_was_chosen_gives_the_same_model_by_hand(cls, how, monkeypatch):
     assert_same(answers(same, X), answers(chosen, X))
 
 
-def test_a_rate_that_stays_is_not_the_peak_of_a_cycle(monkeypatch):
-    monkeypatch.setattr(MIWAE, "_cycle", lambda est, n_rows, n_features: Cycle(2, rate=0.5))
+@pytest.mark.parametrize("cls", [PoEVAE, MIWAE])
+def test_a_rate_that_stays_is_not_the_peak_of_a_cycle(cls, monkeypatch):
+    monkeypatch.setattr(cls, "_cycle", lambda est, n_rows, n_features: Cycle(2, rate=0.5))
     X, make = bent(), {"hidden_layer_sizes": (8,), "random_state": 0, "n_threads": 1}
 
     def rate(est):
         return est.auto_["learning_rate_init"]
 
-    assert rate(MIWAE(**make).fit(X)) == 0.5
-    assert rate(MIWAE(**make, init="random", max_iter=1).fit(X)) == 3e-3
-    constant = MIWAE(**make, learning_rate="constant")
+    assert rate(cls(**make).fit(X)) == 0.5
+    assert rate(cls(**make, init="random", max_iter=1).fit(X)) == 3e-3
+    constant = cls(**make, learning_rate="constant")
     assert rate(constant.fit(X)) == rate(constant.partial_fit(X)) == 3e-3
-    assert rate(MIWAE(**make, learning_rate_init=0.01).partial_fit(X)) == 0.01
+    assert rate(cls(**make, learning_rate_init=0.01).partial_fit(X)) == 0.01
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
@@ -461,4 +462,39 @@ def test_a_call_that_fails_leaves_what_was_chosen_as_it_was(monkeypatch):
     assert est.auto_ == before
     assert_same(answers(est, X), predictions)
     est.partial_fit(X)
-    assert est.auto_ == {**before, "max_iter": 1}
+    assert est.auto_ == {**before, "max_iter": 1, "learning_rate_init": 3e-3}
+
+
+def test_a_prediction_beyond_a_limit_is_no_error():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(80, 1))
+    X = [np.maximum(z + 0.3 * rng.normal(size=(80, 2)), 0.0), z + 0.3 * rng.normal(size=(80, 3))]
+    kinds = [CensoredGaussian(low=0.0), "gaussian"]
+    est = PoEVAE(**QUICK, likelihood=kinds, init="factor_analysis", max_iter=0).fit(X)
+    model, objective = est.model_, est._objective
+    batch = model.read([np.zeros((1, 2)), X[1][:1]])
+    at_limit = batch.values[0]
+    assert objective.log_error is not None
+
+    def worth(shift):
+        guesses = [at_limit + shift, batch.values[1]]
+        return float(objective._prediction(model, batch, guesses).detach())
+
+    assert worth(-3.0) > worth(-1.0) > worth(0.0) > worth(1.0)
+    assert objective._prediction(model, batch, [at_limit, batch.values[1] - 1]) < worth(0.0)
+
+
+def test_what_is_judged_on_a_part_of_the_rows_is_judged_on_all_sorts(start, monkeypatch):
+    X, est = start
+    monkeypatch.setattr(starting, "_MOST_ROWS", 7)
+    seen = []
+
+    class Seen(Rows):
+        def __getitem__(self, rows):
+            seen.append(rows.tolist())
+            return super().__getitem__(rows)
+
+    model = copy.deepcopy(est.model_)
+    rows = Seen(Held(model.read(X)), torch.ones(60).double())
+    find_start_weight(model, weights_of(model), rows)
+    assert seen == [[0, 8, 17, 25, 34, 42, 51]]

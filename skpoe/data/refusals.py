@@ -43,7 +43,7 @@ def refuse_bare_images(X: Any) -> None:
 
 
 def refuse_what_is_no_table(X: Any) -> None:
-    """Refuse what cannot be one table: words, numbers, None, lists of unequal items."""
+    """Refuse what cannot be one table: words, None, lists of unequal items, names of levels."""
     if isinstance(X, (list, tuple)):
         _refuse_items(X)
         try:
@@ -60,6 +60,11 @@ def refuse_what_is_no_table(X: Any) -> None:
             f"skpoe.Modalities of them. Got {type(X).__name__}."
         )
     refuse_bare_images(X)
+    if isinstance(X, pd.DataFrame) and isinstance(X.columns, pd.MultiIndex):
+        raise ValueError(
+            "X has a MultiIndex as columns, which scikit-learn cannot keep. Flatten it, for "
+            "example X.columns = ['_'.join(c) for c in X.columns], and pass modalities=."
+        )
 
 
 def _refuse_items(X: Sequence[Any]) -> None:

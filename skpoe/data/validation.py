@@ -220,8 +220,9 @@ def check_columns(estimator: Any, columns: Mapping[str, pd.Index | None], known:
         if now is not None and then is not None and not now.equals(then):
             unseen, lost = list(now.difference(then)), list(then.difference(now))
             what = f"unseen {unseen}, missing {lost}" if unseen or lost else "another order"
+            whose = "X" if known.is_table else f"modality '{name}'"
             raise ValueError(
-                f"The columns of modality '{name}' differ from those that "
+                f"The columns of {whose} differ from those that "
                 f"{type(estimator).__name__} was fitted on: {what}."
             )
 
@@ -237,19 +238,17 @@ def _read_table(estimator: Any, X: Any, known: Layout | None) -> tuple[Source, L
     if isinstance(X, torch.Tensor):
         X = tables.to_array(X)
     is_frame = isinstance(X, pd.DataFrame)
-    if is_frame and isinstance(X.columns, pd.MultiIndex):
-        raise ValueError(
-            "X has a MultiIndex as columns, which scikit-learn cannot keep. Flatten it, for "
-            "example X.columns = ['_'.join(c) for c in X.columns], and pass modalities=."
-        )
     refuse_columns(X)
     codings: Codings = None
     frame = X
     if is_frame and known is None:
         codings = codings_of(X)
         frame = encode(X, codings, "X")
-    elif is_frame and X.columns.equals(known.columns[0]):  # else it is refused below
-        frame = encode(X, known.codings[0], "X")
+    elif is_frame and known.columns[0] is not None:
+        if not hasattr(estimator, "feature_names_in_"):  # else scikit-learn looks at the names
+            check_columns(estimator, {"X": X.columns}, known)
+        if X.columns.equals(known.columns[0]):
+            frame = encode(X, known.codings[0], "X")
     table = validate_data(
         estimator,
         tables.unmask(frame),

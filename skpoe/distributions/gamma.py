@@ -14,9 +14,7 @@ from ..device import holds
 _MAX_ROUNDS = 10
 
 
-def gamma_sample(
-    alpha: Tensor, source: Callable[[int], tuple[Tensor, Tensor]], max_rounds: int = _MAX_ROUNDS
-) -> Tensor:
+def gamma_sample(alpha: Tensor, source: Callable[[int], tuple[Tensor, Tensor]]) -> Tensor:
     """Turn random numbers into draws of Gamma(alpha, 1), differentiably by alpha.
 
     Parameters
@@ -26,9 +24,8 @@ def gamma_sample(
     source : callable
         From a round to standard normal numbers, of the shape of the draws, and numbers uniform in
         the open interval (0, 1), of shape ``(2, *draws)``. It is asked until all are accepted;
-        each time, at least .95 of what is left is.
-    max_rounds : int, default=10
-        After so many, the last proposal of a draw is kept.
+        each time, at least .95 of what is left is. After ten rounds the last proposal of a draw
+        is kept.
 
     Returns
     -------
@@ -54,7 +51,7 @@ def gamma_sample(
         d = alpha + small.double() - 1.0 / 3.0
         draw, done = torch.zeros_like(d), torch.zeros_like(small)
         boost = torch.ones_like(d)
-        for number in range(max_rounds):
+        for number in range(_MAX_ROUNDS):
             normals, uniforms = (part.double() for part in source(number))
             v = (1.0 + normals / (9.0 * d).sqrt()).pow(3)
             bound = 0.5 * normals.square() + d - d * v + d * v.clamp(min=1e-300).log()

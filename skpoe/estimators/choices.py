@@ -206,28 +206,29 @@ def find_subsets(est: Any, objective: Objective, n_modalities: int) -> Subsets:
     choice, is_mixture = est.subsets, _is_mixture(est)
     if isinstance(choice, Subsets):
         return copy.deepcopy(choice)  # it goes where the model goes
-    if isinstance(choice, str) and choice not in SUBSETS:
+    name = choice if isinstance(choice, str) else None  # an array is not to be compared
+    if name is not None and name not in SUBSETS:
         raise ValueError(
             f"subsets must be one of {list(SUBSETS)}, a number, a 0/1 matrix (subsets, "
             f"modalities) or Subsets; got {choice!r}."
         )
     if isinstance(objective, MMVMObjective):
-        if choice not in ("auto", "singletons"):
+        if name not in ("auto", "singletons"):
             raise ValueError(
                 "objective='mmvm' is about a mixture of the single modalities and the prior; "
                 f"got subsets={choice!r}. Take subsets='auto'."
             )
         return Subsets.singletons(n_modalities) | Subsets.nothing(n_modalities)
-    if is_mixture and n_modalities > 1 and choice not in ("auto", "singletons"):
+    if is_mixture and n_modalities > 1 and name not in ("auto", "singletons"):
         raise ValueError(
             f"A mixture of experts has one modality in each subset; got subsets={choice!r}. Take "
             "subsets='auto', or variational_strategy='product_without_prior' for a mixture of "
             "products."
         )
-    if choice == "auto":
-        choice = "singletons" if is_mixture else "full"
-    if isinstance(choice, str):
-        return getattr(Subsets, choice)(n_modalities)
+    if name == "auto":
+        name = "singletons" if is_mixture else "full"
+    if name is not None:
+        return getattr(Subsets, name)(n_modalities)
     if isinstance(choice, Integral) and not isinstance(choice, bool):
         return Subsets.sampled(n_modalities, int(choice))
     try:

@@ -52,13 +52,13 @@ class Course:
         if self.checkpoint is not None:
             self.checkpoint.begin(state)
         with lend_global_generator(0) if self._lends else nullcontext():
-            goes_on = state.stage != "rehearsal" or self._rehearse(state)
-            rows = hold(self.source, self.weight, state.model)
-            if goes_on:
+            watched = None
+            if state.stage != "rehearsal" or self._rehearse(state):
+                rows = hold(self.source, self.weight, state.model)
                 watched = None if self.watched is None else rows.take(self.watched)
-                state.run = self._train(state, rows.take(self.learned), watched, self.plan)
+                state.run = self._train(state, rows.take(self.learned), watched)
         if state.begun is not None:
-            self._settle(state, rows)
+            self._settle(state, watched)
         state.stage, state.begun, state.run.best = "finished", None, None
 
     def _rehearse(self, state: State) -> bool:
@@ -72,7 +72,7 @@ class Course:
         is_kept = torch.ones(len(rows), dtype=torch.bool, device=held.device)
         is_kept[held] = False
         kept = rows.take(is_kept.nonzero()[:, 0])
-        run = self._train(state, kept, None, self.plan)
+        run = self._train(state, kept, None)
         state.start_weight = 1.0  # what has not been trained is the start
         if not run.interrupted:
             state.start_weight = find_start_weight(
@@ -93,8 +93,8 @@ class Course:
         state.run = Run(history, interrupted=run.interrupted)
         return False
 
-    def _train(self, state: State, rows: Rows, watched: Rows | None, plan: Plan) -> Run:
-        last = state.run.began[0] + plan.n_epochs(len(rows))
+    def _train(self, state: State, rows: Rows, watched: Rows | None) -> Run:
+        last = state.run.began[0] + self.plan.n_epochs(len(rows))
 
         def after_epoch(run: Run) -> bool:
             state.run = run
@@ -109,19 +109,18 @@ class Course:
             state.model,
             state.objective,
             rows,
-            plan,
+            self.plan,
             state.layout.names,
             validation=watched,
             run=state.run,
             after_epoch=after_epoch,
         )
 
-    def _settle(self, state: State, rows: Rows) -> None:
+    def _settle(self, state: State, watched: Rows | None) -> None:
         """Move a trained model back towards its start, as far as held-out rows say."""
         begun = cast("dict", state.begun)
         if state.start_weight == "auto":
-            held = rows.take(cast("torch.Tensor", self.watched))
-            state.start_weight = find_start_weight(state.model, begun, held)
+            state.start_weight = find_start_weight(state.model, begun, cast("Rows", watched))
         state.auto["start_weight"] = float(state.start_weight)
         settle(state.model, begun, float(state.start_weight))
 

@@ -55,9 +55,14 @@ def _warn(text: str, category: type[Warning]) -> None:
 
 
 def still_falls(losses: list[float]) -> bool:
-    """Whether the last tenth of training brought more than a twentieth of the whole fall."""
+    """Whether the last tenth of training brought more than a twentieth of the whole fall.
+
+    And more than two standard errors of what losses of single epochs say.
+    """
     window = max(1, len(losses) // 10)
     if len(losses) < 2 * window + 1:
         return True
-    last, before = np.mean(losses[-window:]), np.mean(losses[-2 * window : -window])
-    return before - last > 0.05 * (losses[0] - last)
+    ends = np.array(losses[-2 * window :]).reshape(2, window)
+    before, last = ends.mean(1)
+    noise = np.sqrt((ends.var(1) / window).sum())
+    return bool(before - last > max(0.05 * (losses[0] - last), 2 * noise))

@@ -285,7 +285,8 @@ def compose_linear(likelihoods: list[Gaussian], latent_dim: int) -> MultimodalVA
     encoders = [LinearPlus(width, latent_dim) for width in widths]
     decoders = [LinearPlus(latent_dim, width) for width in widths]
     family = FullGaussian()
-    shared = [family.shared(width, latent_dim) for width in widths]
+    generator = torch.Generator()  # what it draws is not looked at; the global one stays
+    shared = [family.shared(width, latent_dim, generator) for width in widths]
     strategy = ProductOfExperts(family, encoders, shared=shared)
     prior, subsets = StandardGaussian(latent_dim), Subsets.full(len(widths))
     return MultimodalVAE(strategy, prior, decoders, likelihoods, subsets).double().eval()

@@ -90,7 +90,7 @@ class Fitting:
                 state = self._begin(source, weight, layout, likelihoods)
             self.auto = state.auto
             learned, watched = self._split(len(source), state.seed)
-            plan = self._plan(state.seed, len(learned), state.model)
+            plan = self._plan(state.seed, len(learned), state.model, source)
             most = plan.n_epochs(len(learned))
             if state.held is not None:  # a rehearsal without them comes first
                 most += plan.n_epochs(len(learned) - len(state.held))
@@ -243,7 +243,7 @@ class Fitting:
             trial._start(model, objective, source, weight, parts, seed)
             rows = hold(source, weight, model)  # its units may have changed
         kept, held = (rows.take(part) for part in parts)
-        plan = trial._plan(seed, len(kept), model)
+        plan = trial._plan(seed, len(kept), model, source)
         return Contestant(model, objective, kept, held, plan, layout.names)
 
     def _assemble(self, pieces: Pieces, source: Source) -> tuple[MultimodalVAE, Objective]:
@@ -309,16 +309,18 @@ class Fitting:
             return torch.arange(n_rows), None
         return deal_to_validate(n_rows, estimator.validation_fraction, derive_seed(seed, 0))
 
-    def _plan(self, seed: int, n_rows: int, model: MultimodalVAE) -> Plan:
+    def _plan(self, seed: int, n_rows: int, model: MultimodalVAE, source: Source) -> Plan:
         estimator = self.estimator
         started = model.has_started
-        cycle = estimator._cycle(n_rows, sum(likelihood.width for likelihood in model.likelihoods))
+        # rows that stand twice do not make more of a table
+        n_told = min(n_rows, n_distinct(source)) if started else n_rows
+        cycle = estimator._cycle(n_told, sum(len(kind.seen) for kind in model.likelihoods))
         plan = Plan(
             max_iter=estimator.max_iter if self.n_epochs is None else self.n_epochs,
             batch_size=estimator.batch_size,
             learning_rate=self._rate,
             learning_rate_init=self._rate_init(cycle.rate if started else _RATE),
-            weight_decay=_decay(estimator.weight_decay, n_rows, started),
+            weight_decay=_decay(estimator.weight_decay, n_told, started),
             kl_warmup=estimator.kl_warmup,
             n_iter_no_change=estimator.n_iter_no_change,
             tol=estimator.tol,

@@ -8,7 +8,8 @@ from typing import Any
 from ..model import MultimodalVAE
 from ..objectives import AlignedELBO, Objective
 from ..priors import StandardGaussian
-from .base import BaseVAE
+from ..training import Cycle
+from .base import FEW_ROWS, BaseVAE
 from .documentation import documented
 from .pieces import Pieces
 
@@ -75,6 +76,7 @@ class PoEVAE(BaseVAE):
     activation: str = "silu"
     imputation: str = "auto"
     weight_decay: float | str = "auto"
+    learning_rate_init: float | str = "auto"
     start_weight: float | str = "auto"
     covariance: str = "auto"
     free_bits: float = 0.0
@@ -82,6 +84,9 @@ class PoEVAE(BaseVAE):
     trust: float | str = "auto"
     prediction_weight: float | str = "auto"
     prediction_networks: bool | str = "auto"
+
+    def _cycle(self, n_rows: int, n_features: int) -> Cycle:
+        return Cycle(300 if n_rows < FEW_ROWS else 600, rate=6e-3)
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
         family = pieces.gaussian(auto="full")

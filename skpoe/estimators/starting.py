@@ -211,7 +211,7 @@ def _start_tails(model: MultimodalVAE, part: FactorAnalysis, held: Table) -> Non
     """Tell noise how heavy its tails are: as those of what held-out rows show, given the rest."""
     if not len(held):
         return
-    some = held.take(torch.arange(min(len(held), max(10, _MOST_TAILS // held.x.shape[1]))))
+    some = held.take(_spread(len(held), max(10, _MOST_TAILS // held.x.shape[1])))
     weights = some.weights[:, None] * some.shown[:, some.group]
     widths = [likelihood.width for likelihood in model.likelihoods]
     for likelihood, residuals, weight in zip(
@@ -221,6 +221,12 @@ def _start_tails(model: MultimodalVAE, part: FactorAnalysis, held: Table) -> Non
         strict=True,
     ):
         likelihood.start_tail(residuals, weight)
+
+
+def _spread(n_rows: int, most: int) -> Tensor:
+    """Give at most so many row numbers, from first to last: tables may be sorted."""
+    n = min(n_rows, most)
+    return torch.arange(n) * n_rows // n
 
 
 def weights_of(model: MultimodalVAE) -> dict[str, Tensor]:
@@ -242,7 +248,7 @@ def find_start_weight(model: MultimodalVAE, begun: dict[str, Tensor], rows: Rows
     The least with which hidden modalities are predicted nearly as well as with any, and rows are
     at least as likely as at the start.
     """
-    some = torch.arange(min(len(rows), _MOST_ROWS))
+    some = _spread(len(rows), _MOST_ROWS)
     batch, keys, weights = rows[some.to(rows.weights.device)]
     ended = weights_of(model)
     errors, scores = [], []

@@ -67,8 +67,11 @@ class State:
 
     def copied(self) -> State:
         """Give a state whose model is not trained any further, as if training had stopped here."""
+        model, objective = copy.deepcopy((self.model, self.objective))
         run = Run(list(self.run.history), self.run.step)
-        return replace(self, model=copy.deepcopy(self.model).eval(), run=run)
+        return replace(
+            self, model=model.eval(), objective=objective, auto=dict(self.auto), run=run
+        )
 
     def fitted(self) -> dict[str, Any]:
         """Give every attribute that a fitted estimator has."""

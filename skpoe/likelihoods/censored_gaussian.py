@@ -61,7 +61,8 @@ class CensoredGaussian(Gaussian):
         self, x: np.ndarray, modality: str, first_row: int = 0, labels: Labels = None
     ) -> None:
         super().check(x, modality, first_row, labels)
-        low, high = _bounds(self.limits)
+        # a limit that data say in single precision is no longer the one that was given
+        low, high = (end.astype(x.dtype) for end in _bounds(self.limits))
         refuse_outside(
             (x >= low) & (x <= high) | np.isnan(x),
             x,

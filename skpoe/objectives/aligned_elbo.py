@@ -82,6 +82,11 @@ class AlignedELBO(Objective):
         super().__init__(
             beta, n_samples, free_bits=free_bits, likelihood_weights=likelihood_weights
         )
+        if prediction_weight and parts != "split":
+            raise ValueError(
+                "prediction_weight predicts each modality from the part of a split that it is not "
+                f"in; got parts={parts!r}. Take parts='split', or prediction_weight=0."
+            )
         if prediction_weight and n_modalities < 1:
             raise ValueError(
                 f"prediction_weight={prediction_weight} learns an error of each modality: say how "
@@ -166,22 +171,20 @@ class AlignedELBO(Objective):
         self, model: MultimodalVAE, batch: Batch, guesses: Sequence[Tensor] | Tensor
     ) -> Tensor:
         """Score what each modality is expected to be, (N,)."""
-        if not any(likelihood.has_own_noise for likelihood in model.likelihoods):
+        by_error = [kind.has_own_noise and kind.mean_is_linear for kind in model.likelihoods]
+        if not any(by_error):
             return self._weigh(model.log_probs(batch, guesses, torch.Size([len(batch)]))).sum(-1)
-        prediction = batch.values[0].new_zeros(len(batch))
+        terms = []
         for m, (likelihood, raw) in enumerate(zip(model.likelihoods, guesses, strict=True)):
             x, mask = batch.values[m], batch.masks[m]
-            if likelihood.has_own_noise and self.log_error is not None:
+            if by_error[m] and self.log_error is not None:
                 variance = _LEAST_VARIANCE + (2 * self.log_error[m]).exp()
                 gap = (x - raw).square() / variance + variance.log()
                 term = -0.5 * (gap * mask).sum(-1)
             else:
                 term = likelihood.log_prob(x, mask, raw)
-            prediction = prediction + self._weight(m) * term
-        return prediction
-
-    def _weight(self, modality: int) -> float | Tensor:
-        return 1.0 if self.likelihood_weights is None else self.likelihood_weights[modality]
+            terms.append(term)
+        return self._weigh(torch.stack(terms, dim=-1)).sum(-1)
 
     def _parts(self, observed: Tensor, noise: RowNoise) -> Tensor:
         """Subsets to align, (S, N, M); empty where there is nothing to align."""

@@ -45,5 +45,5 @@ class CRMVAEObjective(Objective):
         fit = over_draws(terms.sum((1, 3)))
         joint, z = posterior[0], z[:, :1]
         apart = (joint.kl_to(posterior[1:], z, shared_only=True) * observed.mT).sum(0)
-        regular = self._cost(joint.kl(z)[0], kl_weight) + self.beta * kl_weight * apart
+        regular = self._cost(joint.kl(z)[0], kl_weight) + self._times_beta(apart, kl_weight)
         return (0.5 * fit - regular) * observed.any(-1) / (observed.sum(-1) + 1)

@@ -68,7 +68,7 @@ class JVI(IWAE):
     ) -> Tensor:
         posterior = model.posterior(batch, noise=noise)
         z = posterior.rsample(self.n_samples, noise.fold("latent"))
-        ratio = self.beta * kl_weight * posterior.log_ratio(z)
+        ratio = self._times_beta(posterior.log_ratio(z), kl_weight)
         log_weight = self._fit(model, z, batch).sum(-1) + ratio
         # a draw of each component at a time: (K, N)
         log_weight = (log_weight + posterior.log_weights).logsumexp(1)

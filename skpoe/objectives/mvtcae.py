@@ -64,5 +64,5 @@ class MVTCAEObjective(Objective):
         n = observed.sum(-1).clamp(min=1)
         apart = (joint.kl_to(single, z) * observed.mT).sum(0)
         prior = self._cost(joint.kl(z)[0], kl_weight)
-        regular = self.beta * kl_weight * self.alpha / n * apart + (1 - self.alpha) * prior
+        regular = self._times_beta(self.alpha / n * apart, kl_weight) + (1 - self.alpha) * prior
         return where_shown((n - self.alpha) / n * fit - regular, batch)

@@ -70,7 +70,7 @@ class SubsetPosterior:
         index = (uniform * total > ends[0][:, None]).sum(0)  # how many components end before
 
         def keep(leaf: Tensor) -> Tensor:
-            if len(leaf) == 1 or (leaf.shape[1] == 1 and index.shape[1] != 1):
+            if len(leaf) == 1:
                 return leaf
             # a gather, for the gradient of an index adds up number by number
             return leaf.gather(

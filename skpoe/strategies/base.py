@@ -17,9 +17,6 @@ class Strategy(nn.Module, ABC):
     """Turns a batch and a list of subsets into posterior parameters."""
 
     family: Family
-    # whether a subset may hold several modalities
-    combines = True
-
     # whether it has a trust: a power of the experts of subsets that lack modalities
     tempers = False
 

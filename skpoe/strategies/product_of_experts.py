@@ -57,7 +57,6 @@ class ProductOfExperts(Strategy):
         self.encoders = networks_of(encoders)
         self.shared = None if shared is None else nn.ParameterList(shared)
         self.prior_expert = prior_expert
-        self.combines = family.has_products
         self.register_buffer("trust", torch.ones(()))
         self._is_plain = True  # whether trust is one; known without asking the device each step
         self.register_load_state_dict_post_hook(_read_trust)
