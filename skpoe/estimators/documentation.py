@@ -96,8 +96,8 @@ _PARAMETERS = {
     "max_iter": """int or "auto", {default}
         Epochs; 0 leaves the model where it starts. "auto" visits about 200,000 rows in all, in 20
         to 200 epochs (in PoEVAE to 600); with a start at factor analysis it is 600 steps below
-        1,000 rows, else 1,200 (in PoEVAE 300 and 600; in MIWAE 240, and 30 a feature, from 330
-        to 660), and at least 20 epochs.""",
+        1,000 rows, else 1,200 (in PoEVAE 300 and 600; in MIWAE half as many as there are rows,
+        at most 240, and 30 a feature, from 330 to 660), and at least 20 epochs.""",
     "early_stopping": """bool or "auto", {default}
         Whether to hold out rows, score the objective on them after each epoch, and end with the
         weights that scored best. With a constant learning rate, training also stops after

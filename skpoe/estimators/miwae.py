@@ -94,9 +94,10 @@ class MIWAE(BaseVAE):
     }
 
     def _cycle(self, n_rows: int, n_features: int) -> Cycle:
-        # a small table would be learned by heart at the rate that makes few steps enough
+        # a small table would be learned by heart at the rate that makes few steps enough, and a
+        # very small one by many steps
         if n_rows < FEW_ROWS:
-            return Cycle(240)
+            return Cycle(min(240, n_rows // 2 + 1))
         return Cycle(min(max(330, 30 * n_features), 660), 256, 1e-2)
 
     def _compose(self, pieces: Pieces) -> tuple[MultimodalVAE, Objective]:
