@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,14 +32,6 @@ _WARM = 0.1
 _STARTED_SHARE, _NOISE_SHARE = 1 / 3, 3.0
 
 Record = dict[str, float]
-
-
-class Cycle(NamedTuple):
-    """How what started at a factor analysis is trained, where a user says nothing."""
-
-    n_steps: int
-    n_rows: int = 128  # of a step
-    rate: float = 3e-3  # the peak
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from torch import nn
 import skpoe
 from skpoe import MIWAE, PoEVAE
 from skpoe.estimators import fitting, init_choice
+from skpoe.estimators.base import Cycle
 from skpoe.estimators.init_choice import Outcome, leads
-from skpoe.training import Cycle, Run, optimizer_of
+from skpoe.training import Run, optimizer_of
 
 QUICK = {"latent_dim": 4, "hidden_layer_sizes": (32,), "random_state": 0, "n_threads": 1}
 

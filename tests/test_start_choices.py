@@ -16,6 +16,7 @@ from skpoe import MIWAE, ModularVAE, MultimodalFactorAnalysis, PoEVAE, all_estim
 from skpoe.data.batch import Batch
 from skpoe.data.rows import Held, Rows
 from skpoe.estimators import course, judging, starting
+from skpoe.estimators.base import Cycle
 from skpoe.estimators.judging import densities_of_hidden, errors_of_hidden
 from skpoe.estimators.starting import (
     find_start_weight,
@@ -26,7 +27,6 @@ from skpoe.estimators.starting import (
 )
 from skpoe.likelihoods import CensoredGaussian
 from skpoe.nn import Shared
-from skpoe.training import Cycle
 
 QUICK = {"latent_dim": 2, "hidden_layer_sizes": (8,), "random_state": 0, "n_threads": 1}
 OF_POEVAE = {"prediction_networks", "prediction_weight"}

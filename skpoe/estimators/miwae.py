@@ -10,8 +10,7 @@ from .._compat import StrOptions
 from ..model import MultimodalVAE
 from ..objectives import IWAE, Objective
 from ..priors import StandardGaussian
-from ..training import Cycle
-from .base import FEW_ROWS, BaseVAE
+from .base import FEW_ROWS, BaseVAE, Cycle
 from .documentation import documented
 from .pieces import Pieces
 

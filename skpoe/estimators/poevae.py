@@ -8,8 +8,7 @@ from typing import Any
 from ..model import MultimodalVAE
 from ..objectives import AlignedELBO, Objective
 from ..priors import StandardGaussian
-from ..training import Cycle
-from .base import FEW_ROWS, BaseVAE
+from .base import FEW_ROWS, BaseVAE, Cycle
 from .documentation import documented
 from .pieces import Pieces
 

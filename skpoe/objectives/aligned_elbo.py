@@ -171,6 +171,7 @@ class AlignedELBO(Objective):
         self, model: MultimodalVAE, batch: Batch, guesses: Sequence[Tensor] | Tensor
     ) -> Tensor:
         """Score what each modality is expected to be, (N,)."""
+        # where raw is the mean: beyond a limit it is not, and no error
         by_error = [kind.has_own_noise and kind.mean_is_linear for kind in model.likelihoods]
         if not any(by_error):
             return self._weigh(model.log_probs(batch, guesses, torch.Size([len(batch)]))).sum(-1)
