@@ -20,6 +20,7 @@ from .posteriors import SubsetPosterior
 from .priors import Prior, StandardGaussian
 from .private import PrivateLatents
 from .random import RowNoise
+from .slots import slot
 from .strategies import Strategy
 from .subsets import Subsets, equal_log_weights
 
@@ -49,8 +50,12 @@ class MultimodalVAE(nn.Module):
         what z may be, and a decoder is at its best where z is likely to be.
     """
 
+    strategy: Strategy = slot()
+    prior: Prior = slot()
+    decoders: Networks = slot()
     # a ModuleList, read as what it holds
-    likelihoods: Sequence[Likelihood]
+    likelihoods: Sequence[Likelihood] = slot()
+    subsets: Subsets = slot()
 
     def __init__(
         self,
@@ -187,10 +192,14 @@ class MultimodalVAE(nn.Module):
 
     def encoded(self, batch: Batch) -> Batch:
         """Take standardised values to what encoders read."""
-        if batch.block is not None and self._are_alike:
-            together = self.likelihoods[0].encode_block(self.likelihoods, batch.block)
-            return batch.with_block(together)
+        if batch.encoded is not None:
+            return batch.encoded
         return batch.map([likelihood.encode for likelihood in self.likelihoods])
+
+    def encoded_ahead(self, batch: Batch) -> Batch | None:
+        """Do so for steps to come; None where training changes how values are read."""
+        encoded = self.encoded(batch)
+        return None if any(value.requires_grad for value in encoded.values) else encoded
 
     def log_likelihood(self, z: Tensor, batch: Batch, scored: Tensor | None = None) -> Tensor:
         """Log p(x_m | z) of every modality, over its observed features.

@@ -13,8 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -171,8 +170,7 @@ def tell_apart(keys: Tensor, before: Counter[int]) -> Tensor:
     return keys ^ _mix(rank + seen[which])  # nothing where that is 0
 
 
-@dataclass(frozen=True)
-class _Together:
+class _Together(NamedTuple):
     """Where streams of more rows begin, what was drawn from them, and which rows are meant."""
 
     start: Tensor
@@ -211,7 +209,7 @@ class RowNoise:
         if self._together is None:
             self._together = _Together(self._start, {}, slice(None))
         part = self[rows]
-        part._together = replace(self._together, rows=rows)
+        part._together = self._together._replace(rows=rows)
         return part
 
     def numbered(self, number: int | Tensor) -> RowNoise:

@@ -190,9 +190,8 @@ class Stepper:
         norms = torch._foreach_norm(gradients)
         if can_ask(of_all):
             # a few numbers in Python: calls of torch take longer
-            *steep, said, mine = torch.stack([*norms, of_all, own]).tolist()
-            norm = math.hypot(*steep)
-            if not math.isfinite(norm + said):
+            norm, mine = math.hypot(*[each.item() for each in norms]), own.item()
+            if not math.isfinite(norm + of_all.item()):
                 raise Spoilt(picked)
             if norm > _CLIP:
                 torch._foreach_mul_(gradients, _CLIP / norm)

@@ -148,6 +148,8 @@ def _of_whole(
     """Give what :meth:`Subsets.within` gives for rows that show all modalities."""
     members, weights = (torch.tensor(list(part), device=device) for part in told)
     membership = members.bool().view(-1, 1, n_modalities).expand(-1, n_rows, -1)
+    if len({*told[1]}) == 1:
+        return membership, equal_log_weights(membership, dtype)
     log_weights = (weights.double() / weights.double().sum()).log().to(dtype)
     return membership, log_weights[:, None].expand(-1, n_rows)
 

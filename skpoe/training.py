@@ -260,7 +260,8 @@ def _visit(stepper: Stepper, plan: Plan, names: Sequence[str], run: Run, epoch: 
 
     def visit() -> Iterator[tuple[Tensor, Picked]]:
         shuffle = torch.Generator().manual_seed(derive_seed(plan.seed, epoch))
-        return data.visit(n_batch, shuffle, team.share)
+        ahead = None if stepper.is_compiled else model.encoded_ahead
+        return data.visit(n_batch, shuffle, team.share, ahead)
 
     try:
         for rows, picked in visit():

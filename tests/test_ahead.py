@@ -142,17 +142,36 @@ def test_visits_give_the_values_of_the_rows(small_buffers, index):
 
 @pytest.mark.parametrize(("n_rows", "most"), [(0, 0), (100, 2**20), (2**11, 0), (2**11, 2**9)])
 @pytest.mark.parametrize("index", [None, torch.arange(3, 300, 3)])
-def test_rows_in_memory_may_be_taken_together(monkeypatch, n_rows, most, index):
+@pytest.mark.parametrize("holes", [False, True])
+@pytest.mark.parametrize("widths", [[4], [3, 3], [1, 4]])
+def test_rows_in_memory_may_be_taken_together(monkeypatch, n_rows, most, index, holes, widths):
     monkeypatch.setattr(skpoe.data.rows, "_ROWS_TOGETHER", n_rows)
     monkeypatch.setattr(skpoe.data.rows, "_TOGETHER", most)
-    values = torch.arange(1200.0).view(300, 4)
-    table = Held(Batch([values], [torch.ones(300, 1, dtype=torch.bool)]))
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=(300, width)) for width in widths]
+    for n, array in enumerate(arrays if holes else ()):
+        array[n::5] = np.nan
+        array[n + 1 :: 5, 0] = np.nan
+    whole = Batch.gather([Batch.from_arrays(arrays)], 300)
+    table = Held(whole)
     rows = Rows(table, torch.arange(300.0) + 1, index)
+
+    def encode(batch):
+        return batch.map([lambda x, m=m: x - m - 1 for m in range(len(widths))])
+
     seen = []
-    for numbers, picked in rows.visit(32, seeded(), lambda rows: rows[1::2]):
+    for numbers, picked in rows.visit(32, seeded(), lambda rows: rows[1::2], encode):
         batch, keys, weights = rows.open(picked)
         where = numbers[1::2] if index is None else index[numbers[1::2]]
-        assert torch.equal(batch.values[0], values[where])
+        wanted = whole[where]
+        for made, right in ((batch, wanted), (batch.encoded, encode(wanted))):
+            if made is None:  # by itself there is nothing to gain
+                assert picked.part is None
+                continue
+            assert all(map(torch.equal, made.tensors(), right.tensors()))
+            assert made.complete == right.complete
+            blocks = made.block, right.block
+            assert torch.equal(*blocks) if widths == [3, 3] else blocks == (None, None)
         assert torch.equal(weights, rows.weights[where])
         assert torch.equal(keys, table.keys[where])
         if picked.part is not None:

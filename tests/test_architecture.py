@@ -9,7 +9,7 @@ import skpoe
 
 PACKAGE = Path(skpoe.__file__).parent
 FLOORS = [
-    ["device", "distributions", "random", "shortcuts", "subsets", "threads", "nn", "_compat"],
+    "device distributions random shortcuts slots subsets threads nn _compat".split(),
     ["data", "likelihoods", "posteriors", "priors"],
     ["factor_analysis", "private"],
     ["strategies"],

@@ -65,31 +65,6 @@ def test_rows_that_are_whole_or_absent_are_summed_alike(name):
     )
 
 
-@pytest.mark.parametrize("name", sorted(LIKELIHOODS))
-@pytest.mark.parametrize("linear", [False, True])
-def test_modalities_encoded_together_are_what_each_encodes(name, linear):
-    first, x, mask = started(name)
-    second = LIKELIHOODS[name]()
-    second.start([(x[3:], mask[3:], torch.ones(len(x) - 3))])
-    both = [first, second.double()]
-    for likelihood in both if linear else ():
-        likelihood.read_linearly()
-    inside = [likelihood.standardise(x) for likelihood in both]
-    apart = [likelihood.encode(x) for likelihood, x in zip(both, inside, strict=True)]
-    together = first.encode_block(both, torch.stack(inside))
-    torch.testing.assert_close(together, torch.stack(apart))
-    assert linear or not hasattr(first, "shift") or not torch.equal(*apart)
-
-
-def test_a_class_made_of_another_encodes_in_its_own_way():
-    class Signs(LIKELIHOODS["bernoulli"]):
-        def encode(self, x):
-            return 2 * x - 1
-
-    x = torch.tensor([[0.0, 1.0]])
-    assert torch.equal(Signs.encode_block([Signs(), Signs()], torch.stack([x, x]))[1], 2 * x - 1)
-
-
 @names
 def test_density_integrates_to_one(name, generator):
     likelihood, x, _ = started(name)

@@ -15,6 +15,7 @@ from skpoe import distributions
 from skpoe.posteriors import FAMILIES, PowerSpherical, StudentT, SubsetPosterior, VonMisesFisher
 from skpoe.priors import Laplace, ScaledGaussian, StandardGaussian, UniformSphere
 from skpoe.random import RowNoise
+from skpoe.subsets import equal_log_weights
 
 N, M, D, S = 6, 3, 4, 5
 SPHERES = {"von_mises_fisher"}
@@ -369,9 +370,14 @@ def random_weights(n_subsets=S, n_rows=N):
 
 
 @family_names
-def test_thinning_keeps_components_by_their_weights(name):
+@pytest.mark.parametrize("equal", [False, True])
+def test_thinning_keeps_components_by_their_weights(name, equal):
     weights = random_weights()
-    posterior = posterior_of(name, weights.log())
+    log_weights = weights.log()
+    if equal:
+        log_weights = equal_log_weights(torch.ones(S, N, 1))
+        weights = log_weights.exp()
+    posterior = posterior_of(name, log_weights)
     assert posterior.thin(S, rowwise()) is posterior
     family, kept = posterior.family, 3
     means = family.mean(posterior.params)
@@ -394,7 +400,7 @@ def test_thinning_keeps_components_by_their_weights(name):
     error = (weights * (1 - weights) / repeats / kept).sqrt()  # strata only lessen it
     gap = (share - weights).abs()
     assert (gap <= 4 * error + 1e-12)[alone].all()
-    assert (counts[1][alone[1]] == 0).all()
+    assert equal or (counts[1][alone[1]] == 0).all()
     # every leaf goes along: the densities are those of the components that were kept
     z = family.place(torch.randn(1, kept, N, D, dtype=torch.float64))
     every = [family.log_prob(posterior[s].params, z)[0] for s in range(S)]

@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 import torch
 from linear_gaussian import LinearGaussian
+from small import FAST, KINDS, small
 
-from skpoe import PoEVAE
+from skpoe import MVAE, PoEVAE
 from skpoe.data.rows import Rows
+from skpoe.likelihoods import Bernoulli
+from skpoe.model import MultimodalVAE
 from skpoe.objectives import ELBO, Objective
 from skpoe.random import row_keys
 from skpoe.threads import limit_threads
@@ -153,6 +156,36 @@ def test_kl_warmup_reaches_the_objective():
     quarter = trained(Plan(**plan), beta=0.25)[1].history[0]["loss"]
     np.testing.assert_allclose(warming, quarter)
     assert abs(quarter - trained(Plan(**plan))[1].history[0]["loss"]) > 0.1
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "negative_binomial"])
+@pytest.mark.parametrize("widths", [(3, 3), (1, 4)])
+def test_encoding_several_batches_at_a_time_changes_nothing(kind, likelihood, widths, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = [rng.integers(0, 2, (150, width)).astype(float) for width in widths]
+    X[0][::4] = X[1][1::3, :1] = np.nan
+    settings = {**FAST, "likelihood": likelihood, "batch_size": 16, "dtype": "float64"}
+    ahead = small(kind, **settings).fit(X)
+    monkeypatch.setattr(MultimodalVAE, "encoded_ahead", lambda model, batch: None)
+    each = small(kind, **settings).fit(X)
+    np.testing.assert_allclose(ahead.transform(X), each.transform(X), rtol=1e-10, atol=1e-12)
+
+
+def test_training_may_learn_how_values_are_read():
+    class Louder(Bernoulli):
+        def __init__(self):
+            super().__init__()
+            self.gain = torch.nn.Parameter(torch.ones(()))
+
+        def encode(self, x):
+            return self.gain * super().encode(x)
+
+    rng = np.random.default_rng(0)
+    X = [rng.integers(0, 2, (100, 3)).astype(float) for _ in range(2)]
+    est = small(MVAE, **{**FAST, "likelihood": Louder(), "batch_size": 16}).fit(X)
+    gains = [likelihood.gain.item() for likelihood in est.model_.likelihoods]
+    assert all(gain != 1.0 for gain in gains)
 
 
 def test_no_gradients_are_left():

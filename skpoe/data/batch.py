@@ -27,9 +27,12 @@ class Batch:
         Modalities that these rows, or those that they are taken from, show whole.
     block : Tensor of shape (M, N, F) or None
         The values as one tensor, where they are held so: modalities of one width, gathered.
+    encoded : Batch or None
+        What encoders read of the same rows, where that is known.
     """
 
     block: Tensor | None = None
+    encoded: Batch | None = None
 
     def __init__(self, values: Sequence[Tensor], masks: Sequence[Tensor]) -> None:
         self.values = list(values)
@@ -99,13 +102,25 @@ class Batch:
     def split(self, lengths: Sequence[int]) -> list[Batch]:
         """Cut into so many rows each, one part after the other."""
         sizes = list(lengths)
-        values = zip(*[value.split(sizes) for value in self.values], strict=True)
-        masks = zip(*[mask.split(sizes) for mask in self.masks], strict=True)
-        blocks: Sequence[Tensor | None] = [None] * len(sizes)
+        if self.is_whole:  # what so many rows show is the same everywhere
+            known = {n: ([mask[:n] for mask in self.masks], self.observed[:n]) for n in {*sizes}}
+            shown = [known[n] for n in sizes]
+        else:
+            masks = zip(*[mask.split(sizes) for mask in self.masks], strict=True)
+            shown = list(zip(map(list, masks), self.observed.split(sizes), strict=True))
+        columns = zip(self._split(sizes), shown, strict=True)
+        parts = [self._like(own, *both, block) for (own, block), both in columns]
+        if self.encoded is not None:
+            for part, (own, block) in zip(parts, self.encoded._split(sizes), strict=True):
+                part.encoded = self._like(own, part.masks, part.observed, block)
+        return parts
+
+    def _split(self, sizes: list[int]) -> Iterable[tuple[list[Tensor], Tensor | None]]:
+        """Cut values into so many rows each, and their block."""
         if self.block is not None:
-            blocks = self.block.split(sizes, 1)
-        parts = zip(values, masks, self.observed.split(sizes), blocks, strict=True)
-        return [self._like(list(value), list(mask), *rest) for value, mask, *rest in parts]
+            return [(list(part.unbind()), part) for part in self.block.split(sizes, 1)]
+        columns = zip(*[value.split(sizes) for value in self.values], strict=True)
+        return [(list(own), None) for own in columns]
 
     @property
     def stacked(self) -> Tensor:
@@ -122,12 +137,6 @@ class Batch:
         """Values, M tensors (N, F_m): as one tensor where they are held so."""
         return self.values if self.block is None else self.block
 
-    def with_block(self, block: Tensor) -> Batch:
-        """Take other values for all modalities, (M, N, W); what is missing stays zero."""
-        if not self.is_whole:
-            block = block * self.stacked_masks
-        return self._like(list(block.unbind()), self.masks, self.observed, block)
-
     def map(
         self,
         functions: Sequence[Callable[[Tensor], Tensor]],
@@ -136,7 +145,7 @@ class Batch:
         """Apply a function a modality to the values; what is missing stays zero.
 
         Where there are ``columns`` of a modality, (W,), it becomes W wide: each of its new values
-        is shown where the column of that number is.
+        is shown where the column of that number is. Else a block stays one.
         """
         masks = [
             mask if which is None or mask.shape[1] == 1 else mask[:, which]
@@ -148,7 +157,8 @@ class Batch:
                 functions, self.values, masks, self.complete, strict=True
             )
         ]
-        return self._like(values, masks, self.observed)
+        block = None if self.block is None or columns else torch.stack(values)
+        return self._like(values, masks, self.observed, block)
 
     def only(self, seen: Sequence[Tensor]) -> Batch:
         """Hide the columns that are not among ``seen``, bool (F_m,) a modality."""

@@ -19,7 +19,7 @@ from .source import Source
 # rows that are read at a time to hash them
 _HASHED = 256
 # rows of batches that draw together, and values that are taken together: they stay in the cache
-_ROWS_TOGETHER, _TOGETHER = 2**11, 2**16
+_ROWS_TOGETHER, _TOGETHER = 2**11, 2**17
 
 Prepare = Callable[[Sequence[np.ndarray]], Batch]
 
@@ -231,11 +231,16 @@ class Rows:
         return self.table.blocks if isinstance(self.table, Streamed) else None
 
     def visit(
-        self, size: int, generator: torch.Generator, share: Callable[[Tensor], Tensor]
+        self,
+        size: int,
+        generator: torch.Generator,
+        share: Callable[[Tensor], Tensor],
+        encode: Callable[[Batch], Batch | None] | None = None,
     ) -> Iterator[tuple[Tensor, Picked]]:
         """Visit all rows in random order, in batches of nearly equal size.
 
-        Rows on disk come block by block: see :class:`Blocks`.
+        Rows on disk come block by block: see :class:`Blocks`. What encoders read of them may be
+        made on the way by ``encode``, of several batches at a time.
 
         Yields
         ------
@@ -246,7 +251,7 @@ class Rows:
         """
         table = self.table
         if not isinstance(table, Streamed):
-            yield from self._visit_held(size, self.deal(size, generator), share)
+            yield from self._visit_held(size, self.deal(size, generator), share, encode)
             return
         if table.blocks is None:
             for rows in self.deal(size, generator):
@@ -261,7 +266,11 @@ class Rows:
             yield rows.to(self.weights.device), Picked(None, batch, keys, self.weights[where])
 
     def _visit_held(
-        self, size: int, batches: Sequence[Tensor], share: Callable[[Tensor], Tensor]
+        self,
+        size: int,
+        batches: Sequence[Tensor],
+        share: Callable[[Tensor], Tensor],
+        encode: Callable[[Batch], Batch | None] | None,
     ) -> Iterator[tuple[Tensor, Picked]]:
         """Prepare several small batches together: it takes as long as one of them."""
         table = cast("Held", self.table)
@@ -286,7 +295,9 @@ class Rows:
             for n, (rows, own_keys, own_weights) in enumerate(own):
                 if n % n_taken == 0:
                     last = min(n + n_taken, len(those))
-                    taken = table.batch[where[ends[n] : ends[last]]].split(lengths[n:last])
+                    several = table.batch[where[ends[n] : ends[last]]]
+                    several.encoded = None if encode is None else encode(several)
+                    taken = several.split(lengths[n:last])
                 part = Part(keys, numbers, slice(ends[n], ends[n + 1]), n)
                 yield rows, Picked(None, taken[n % n_taken], own_keys, own_weights, part)
 

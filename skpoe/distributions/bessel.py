@@ -248,13 +248,11 @@ class Ladder:
         n_steps, coefficients = _expansion(dim)
         w = 0.5 * dim - 1.0 + n_steps
         s = (x * x + w * w).sqrt()
-        p, by_s2, f_by_x2 = w / s, 1.0 / (x * x + w * w), 1.0 / (s + w)
-        rows = _on(x.device, coefficients)
-        rows = rows.view(*rows.shape, *[1] * x.ndim)
-        sums = rows[-1]
-        for row in rows[:-1].flip(0):
-            sums = torch.addcmul(row, sums, p)
-        first, second, self._log_sum = sums
+        by_s2, f_by_x2 = (x * x + w * w).reciprocal(), (s + w).reciprocal()
+        p = w / s
+        constant, others = _on(x.device, coefficients).split([1, len(coefficients) - 1])
+        powers = p[..., None].expand(*p.shape, len(others)).cumprod(-1)
+        first, second, self._log_sum = (powers @ others + constant[0]).unbind(-1)
 
         # f + delta is x times the ratio at the order u, and shrink its logarithmic derivative
         f = x * x * f_by_x2
@@ -262,13 +260,13 @@ class Ladder:
         delta, ratio = x * x * delta_by_x2, f_by_x2 + delta_by_x2
         steep = p * f_by_x2 + (2.0 * p * p - 1.0) * delta_by_x2 + (x * by_s2).square() * second
         steep = steep / ratio
-        self._climbs = []
+        self._climbs: list[Tensor] = []
         for k in range(n_steps):
             twice = 2.0 * (w - k)
             self._above, self._steep_above = ratio, steep
             y = f + delta
-            self._climbs.append(y / twice)
-            ratio = 1.0 / (y + twice)
+            self._climbs.append(y)
+            ratio = (y + twice).reciprocal()
             steep = ratio * (twice - y * steep)
             gap = ratio * (2.0 * k - delta)
             delta = f * gap
@@ -281,7 +279,9 @@ class Ladder:
         """Return f less the log-normalizer; kl and log_peak only add to it."""
         w, s, f = self._w, self._s, self._f
         logs = w * torch.log1p(f / (2.0 * w)) + 0.5 * torch.log1p(f / w) + f / s * self._log_sum
-        return logs - torch.stack(self._climbs).log1p().sum(0)
+        twice = 2.0 * (w - torch.arange(len(self._climbs), dtype=s.dtype, device=s.device))
+        climbs = torch.stack(self._climbs, dim=-1) / twice
+        return logs - climbs.log1p().sum(-1)
 
     def log_normalizer(self) -> Tensor:
         """Return :func:`log_normalizer`."""

@@ -141,12 +141,6 @@ class Likelihood(WithShortcuts, nn.Module, ABC):
         """Take standardised x to what an encoder reads, shape (N, W)."""
         return x
 
-    @staticmethod
-    def encode_block(likelihoods: Sequence[Likelihood], block: Tensor) -> Tensor:
-        """Encode modalities of one width and class together: (M, N, W)."""
-        pairs = zip(likelihoods, block.unbind(), strict=True)
-        return torch.stack([likelihood.encode(x) for likelihood, x in pairs])
-
     def comparable(self, x: Tensor) -> Tensor:
         """Take standardised x to values of deviation 1, so that errors of all can be summed."""
         return x

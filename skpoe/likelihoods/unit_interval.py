@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
-
-import torch
 from torch import Tensor
 
 from .base import Chunks, Likelihood
@@ -18,7 +14,6 @@ class UnitInterval(Likelihood):
     that mean.
     """
 
-    shortcuts = {"encode_block": ("encode",)}
     shift: Tensor
     linear = False
 
@@ -28,13 +23,6 @@ class UnitInterval(Likelihood):
 
     def encode(self, x: Tensor) -> Tensor:
         return self.comparable(x) if self.linear else x - self.shift.to(x.dtype)
-
-    @staticmethod
-    def encode_block(likelihoods: Sequence[Likelihood], block: Tensor) -> Tensor:
-        alike = cast("Sequence[UnitInterval]", likelihoods)
-        if any(each.linear for each in alike):
-            return Likelihood.encode_block(likelihoods, block)
-        return block - torch.stack([each.shift for each in alike]).to(block.dtype)[:, None]
 
     def comparable(self, x: Tensor) -> Tensor:
         return (x - self.shift.to(x.dtype)) / self._deviation().to(x.dtype)

@@ -8,6 +8,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from ..slots import slot
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "silu": nn.SiLU,
@@ -22,6 +24,9 @@ class Linear(nn.Linear):
 
     Those of a plain one come from torch's global generator, and move it.
     """
+
+    weight: nn.Parameter = slot("parameters")
+    bias: nn.Parameter = slot("parameters")
 
     def reset_parameters(self) -> None:
         """Draw nothing."""

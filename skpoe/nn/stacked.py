@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from ..slots import slot
 from .architectures import CReLU
 from .mlp import ACTIVATIONS, Linear
 from .networks import Networks
@@ -40,6 +41,10 @@ class StackedNetworks(Networks):
     True
     """
 
+    weights: nn.ParameterList = slot()
+    biases: nn.ParameterList = slot()
+    activations: nn.ModuleList = slot()
+
     def __init__(self, networks: Sequence[nn.Sequential]) -> None:
         super().__init__()
         layers = list(zip(*(_affine(network) for network in networks), strict=True))
@@ -50,6 +55,7 @@ class StackedNetworks(Networks):
             torch.stack([layer.bias.detach()[None] for layer in alike]) for alike in layers
         )
         self.activations = nn.ModuleList(list(networks[0])[1::2])
+        self._n_networks = len(networks)
 
     @staticmethod
     def can_hold(networks: Sequence[nn.Module]) -> bool:
@@ -57,7 +63,7 @@ class StackedNetworks(Networks):
         return len({_shape(network) for network in networks}) == 1 and bool(_shape(networks[0]))
 
     def __len__(self) -> int:
-        return len(self.weights[0])
+        return self._n_networks
 
     def __getitem__(self, modality: int) -> nn.Sequential:
         """Give one of the networks, to look at.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..data.batch import Batch
 from ..model import MultimodalVAE
 from ..random import RowNoise
+from ..slots import slot
 
 
 class Objective(nn.Module, ABC):
@@ -33,7 +34,7 @@ class Objective(nn.Module, ABC):
     combines = False
     # weight of a term for predictions, which has errors of its own: noise may then move faster
     prediction_weight = 0.0
-    likelihood_weights: Tensor | None
+    likelihood_weights: Tensor | None = slot("buffers")
 
     def __init__(
         self,

@@ -138,10 +138,8 @@ class IWAE(Objective):
         surrogate : Tensor of shape (N,)
             Its gradient is that of the log-weights times their shares, in expectation.
         """
-        if not (z.requires_grad and can_ask(z)):
-            return None
-        n_values = sum(likelihood.width for likelihood in model.likelihoods)
-        if z[..., 0].numel() * n_values < _LARGE:
+        n_values = sum(value.shape[1] for value in batch.values)
+        if not z.requires_grad or math.prod(z.shape[:-1]) * n_values < _LARGE or not can_ask(z):
             return None
 
         @torch.no_grad()

@@ -246,15 +246,20 @@ class Family(WithShortcuts, ABC):
         return mean
 
 
-def added(experts: Tensor, membership: Tensor) -> Tensor:
-    """Add up what the members of each subset say: (N, M, P) and (S, N, M) to (S, N, P)."""
-    n_rows, n_experts, _ = experts.shape
+def added(leaves: Sequence[Tensor], membership: Tensor) -> Sequence[Tensor]:
+    """Add up what the members of each subset say: each (N, M, P) and (S, N, M) to (S, N, P)."""
+    n_rows, n_experts, _ = leaves[0].shape
+    dtype = leaves[0].dtype
     if membership.stride(1) == 0 and n_rows == membership.shape[1]:
         # one row stands for all: it has been expanded
-        weights = membership[:, 0].to(experts.dtype)
-        flat = experts.transpose(0, 1).reshape(n_experts, -1)
-        return (weights @ flat).unflatten(1, (n_rows, -1))
-    weights = membership.to(experts.dtype)
-    if len(weights) * experts.shape[1] * experts.shape[2] < _SMALL:
-        return (weights[..., None] * experts).sum(2)
-    return torch.bmm(weights.transpose(0, 1), experts).transpose(0, 1)
+        weights = membership[:, 0].to(dtype)
+        # modality by modality, as networks that are stacked give them
+        flat = [leaf.transpose(0, 1).reshape(n_experts, -1) for leaf in leaves]
+        return [(weights @ each).unflatten(1, (n_rows, -1)) for each in flat]
+    weights = membership.to(dtype)
+    experts = leaves[0] if len(leaves) == 1 else torch.cat(list(leaves), dim=-1)
+    if len(weights) * n_experts * experts.shape[2] < _SMALL:
+        together = (weights[..., None] * experts).sum(2)
+    else:
+        together = torch.bmm(weights.transpose(0, 1), experts).transpose(0, 1)
+    return together.split([leaf.shape[-1] for leaf in leaves], dim=-1)

@@ -66,15 +66,16 @@ class DiagonalGaussian(Family):
         return {"mean": natural["h"] / precision, "precision": precision}
 
     def product(self, experts: Params, membership: Tensor) -> Params:
-        return _moments(_added(experts, membership))
+        return _moments(*added([experts["h"], experts["precision"]], membership))
 
     def product_with_prior(
         self, experts: Params, powers: Tensor, prior: Params, held: Tensor | None = None
     ) -> Params:
-        own = torch.cat([prior["h"], prior["precision"]])
+        h, precision = added([experts["h"], experts["precision"]], powers)
+        own = [prior["h"], prior["precision"]]
         if held is not None:
-            own = held[..., None] * own
-        return _moments(_added(experts, powers) + own)
+            own = [held[..., None] * natural for natural in own]
+        return _moments(h + own[0], precision + own[1])
 
     def rsample(self, params: Params, noise: Tensor) -> Tensor:
         mean, scale = params["mean"], params["precision"].rsqrt()
@@ -107,12 +108,5 @@ def _said(raw: Tensor) -> tuple[Tensor, Tensor]:
     return mean, F.hardtanh(log_precision, *_LOG_PRECISIONS).exp()
 
 
-def _added(experts: Params, membership: Tensor) -> Tensor:
-    # modality by modality, as networks that are stacked give them
-    leaves = [experts[leaf].transpose(0, 1) for leaf in ("h", "precision")]
-    return added(torch.cat(leaves, dim=-1).transpose(0, 1), membership)
-
-
-def _moments(both: Tensor) -> Params:
-    h, precision = both.chunk(2, dim=-1)
+def _moments(h: Tensor, precision: Tensor) -> Params:
     return {"mean": h / precision, "precision": precision}

@@ -164,7 +164,7 @@ class FullGaussian(Family):
         return both
 
     def product(self, experts: Params, membership: Tensor) -> Params:
-        h = added(experts["h"], membership)
+        (h,) = added([experts["h"]], membership)
         which, n_precisions = experts["which"], experts["precision"].shape[1]
         n_rows, n_experts = membership.shape[1:]
         reads_alike = n_precisions <= n_experts

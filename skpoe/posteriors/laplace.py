@@ -24,7 +24,7 @@ def select(experts: Params, membership: Tensor, name: str) -> Params:
             f"A product of {name} experts is not {name}. Let each subset hold one modality (a "
             "mixture of experts), or take a family with products, such as the diagonal Gaussian."
         )
-    return {leaf: added(v, membership) for leaf, v in experts.items()}
+    return dict(zip(experts, added(list(experts.values()), membership), strict=True))
 
 
 class Laplace(Family):

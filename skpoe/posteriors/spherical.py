@@ -51,7 +51,8 @@ class Spherical(Family):
 
     def product(self, experts: Params, membership: Tensor) -> Params:
         eta = experts["eta"]
-        return {"eta": added(eta.flatten(2), membership).unflatten(2, eta.shape[2:])}
+        (total,) = added([eta.flatten(2)], membership)
+        return {"eta": total.unflatten(2, eta.shape[2:])}
 
     def product_with_prior(
         self, experts: Params, powers: Tensor, prior: Params, held: Tensor | None = None

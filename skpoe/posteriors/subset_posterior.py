@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from ..priors import Prior
 from ..random import RowNoise
+from ..subsets import equal_log_weights
 from .base import Family, Params
 from .private_posterior import PrivatePosterior
 
@@ -59,15 +59,19 @@ class SubsetPosterior:
         """
         if len(self.log_weights) <= n_subsets:
             return self
+        n_all = len(self.log_weights)
         uniform = noise.fold("components").uniform(
             n_subsets, event=1, dtype=self.log_weights.dtype
         )[..., 0]
-        *ends, total = self.log_weights.exp().cumsum(0).split([len(self.log_weights) - 1, 1])
         if n_subsets > 1:
             # one number in each of n equal parts of the unit interval: components have their share
             step = torch.arange(n_subsets, device=uniform.device)[:, None]
             uniform = (step + uniform) / n_subsets
-        index = (uniform * total > ends[0][:, None]).sum(0)  # how many components end before
+        if self.log_weights.stride() == (0, 0):  # one number stands for all
+            index = (uniform * n_all).long().clamp(max=n_all - 1)
+        else:
+            *ends, total = self.log_weights.exp().cumsum(0).split([n_all - 1, 1])
+            index = (uniform * total > ends[0][:, None]).sum(0)  # how many components end before
 
         def keep(leaf: Tensor) -> Tensor:
             if len(leaf) == 1:
@@ -78,7 +82,7 @@ class SubsetPosterior:
             )
 
         params = {name: keep(leaf) for name, leaf in self.params.items()}
-        equal = torch.full_like(uniform, -math.log(n_subsets))
+        equal = equal_log_weights(uniform[..., None], uniform.dtype)
         private = self.private
         if private is not None:
             private = replace(private, reach=keep(private.reach))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..random import RowNoise
+from ..slots import slot
 from .base import Natural, Prior
 
 
@@ -28,8 +29,8 @@ class StandardGaussian(Prior):
 
     is_natural = True
     shortcuts = {"is_natural": ("natural", "log_prob")}
-    precision: Tensor
-    h: Tensor
+    precision: Tensor = slot("buffers")
+    h: Tensor = slot("buffers")
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()

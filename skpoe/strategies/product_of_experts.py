@@ -14,6 +14,7 @@ from ..nn import LinearPlus
 from ..nn.networks import Networks, SeparateNetworks, networks_of
 from ..posteriors import Family, Params
 from ..priors import Natural
+from ..slots import slot
 from .base import Strategy
 
 
@@ -42,6 +43,7 @@ class ProductOfExperts(Strategy):
     """
 
     tempers = True
+    encoders: Networks = slot()
     trust: Tensor
 
     def __init__(

@@ -22,7 +22,7 @@ class Lean:
     ----------
     method : {"PoE", "MVAE", "MMVAE", "MoPoE", "MIWAE", "SphericalVAE"}
         "PoE" is the ELBO of a product of experts. The sphere's draws and divergence are skpoe's:
-        the gradients of public samplers are others.
+        the gradients of public samplers are others; encoders say a direction and one number.
     x : Tensor of shape (M, N, F)
     latent, hidden : int
     """
@@ -33,7 +33,7 @@ class Lean:
         n, _, width = x.shape
         n_encoders = 1 if method == "MIWAE" else n
         reads = n * width if method == "MIWAE" else width
-        n_out = latent if method == "SphericalVAE" else 2 * latent
+        n_out = latent + 1 if method == "SphericalVAE" else 2 * latent
         self.encoder = [*_layer(n_encoders, reads, hidden), *_layer(n_encoders, hidden, n_out)]
         self.decoder = [*_layer(n, latent, hidden), *_layer(n, hidden, width)]
         self.parameters = [*self.encoder, *self.decoder]
@@ -119,7 +119,9 @@ class Lean:
         return -(fit + log_ratio).logsumexp(0).sum()
 
     def sphericalvae(self, x):
-        vmf = VonMisesFisher(eta=self.encode(x).sum(0), validate_args=False)
+        direction, number = self.encode(x).split([self.latent, 1], -1)
+        eta = F.normalize(direction, dim=-1) * (1.0 + F.softplus(number))
+        vmf = VonMisesFisher(eta=eta.sum(0), validate_args=False)
         uniform = HypersphericalUniform(self.latent, validate_args=False)
         kl = torch.distributions.kl_divergence(vmf, uniform).sum()
         return kl - self.explain(vmf.rsample()[None, None].expand(len(x), -1, -1, -1), x).sum()
