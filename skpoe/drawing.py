@@ -111,10 +111,16 @@ def central_interval(
 def quantiles(draws: Tensor, levels: Tensor) -> Tensor:
     """Quantiles (L, ...) of draws (K, ...), by linear interpolation between order statistics.
 
-    As ``torch.quantile``, which refuses more than 16 million numbers.
+    A share of i / (K + 1) is expected below the i-th of them: between two quantiles lies what
+    their levels say. With K - 1 for K + 1, as ``torch.quantile`` has it, it is less.
+
+    References
+    ----------
+    Sample quantiles in statistical packages (Hyndman & Fan, 1996), The American Statistician 50,
+    definition 6.
     """
     ordered = draws.sort(dim=0).values
-    at = levels * (len(draws) - 1)
+    at = (levels * (len(draws) + 1) - 1).clamp(0, len(draws) - 1)
     low = at.floor().long()
     high = (low + 1).clamp(max=len(draws) - 1)
     share = (at - low).view(-1, *[1] * (draws.ndim - 1)).to(draws.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -28,6 +29,9 @@ def predictive_draws(
 ) -> tuple[SubsetPosterior, Tensor]:
     """Draw z from the posterior, the draws dealt out evenly to the components of a mixture.
 
+    Private variables that a component does not infer have their prior where the modality is
+    shown: what is weighed is the model that rows are sampled from.
+
     Returns
     -------
     posterior : SubsetPosterior
@@ -37,6 +41,9 @@ def predictive_draws(
     """
     posterior = model.posterior(batch, *(membership or ()), noise=noise)
     posterior = posterior.thin(MOST_COMPONENTS, noise)
+    if posterior.private is not None:
+        private = replace(posterior.private, shown=batch.observed)
+        posterior = replace(posterior, private=private)
     n_each = -(-n_draws // len(posterior.log_weights))
     return posterior, posterior.rsample(n_each, noise.fold("predict"), antithetic)
 
@@ -45,10 +52,7 @@ def importance_log_weights(
     model: MultimodalVAE, batch: Batch, posterior: SubsetPosterior, z: Tensor
 ) -> Tensor:
     """Log p(x_O, z) / q(z | x_O) of each draw, q being the mixture: (K, S, N) nats."""
-    log_weight = model.log_likelihood(z, batch).sum(-1) + posterior.log_ratio(z)
-    if posterior.private is not None:
-        log_weight = log_weight + posterior.private.auxiliary_log_ratio(z, batch.observed)
-    return log_weight
+    return model.log_likelihood(z, batch).sum(-1) + posterior.log_ratio(z)
 
 
 def predictive_log_weights(
@@ -116,7 +120,8 @@ def conditional_log_likelihood(
 
     over the observed entries of the target. Its expectation rises with K to the logarithm of the
     integral of p(x_target | z) q(z | x_given), which is log p(x_target | x_given) where q is
-    exact. A mixture posterior is sampled component by component (stratified sampling).
+    exact. A mixture posterior is sampled component by component (stratified sampling). Private
+    variables of the target have their prior.
 
     Parameters
     ----------

@@ -15,8 +15,10 @@ from torch.distributions import Normal, kl_divergence
 from skpoe import ModularVAE
 from skpoe.data.batch import Batch
 from skpoe.metrics import (
+    conditional_log_likelihood,
     importance_log_likelihood,
     importance_log_weights,
+    predictive_log_weights,
     predictive_draws,
 )
 from skpoe.model import MultimodalVAE
@@ -371,26 +373,30 @@ def test_dmvae_by_its_formula():
 
 @kinds
 def test_scores_of_mmvae_plus_are_of_the_model_that_is_sampled_from(kind):
-    """Though what a subset does not reach is drawn from auxiliary priors, as in training."""
+    """Though what a subset does not reach is drawn from auxiliary priors in training."""
     world = LinearGaussian(widths=(3, 2), latent_dim=2, n=5)
     observed = np.array([[1, 1], [1, 0], [0, 1], [0, 0], [1, 1]]).astype(bool)
     batch, model = world.batch(observed), mmvae_plus(kind, world)
     torch_kind = pieces(kind)[3]
-    posterior, z = predictive_draws(model, batch, noise(5), K)
-    weight = importance_log_weights(model, batch, posterior, z).detach()
-    as_trained = (model.log_likelihood(z, batch).sum(-1) + posterior.log_ratio(z)).detach()
-    standard = torch_kind(torch.zeros(P), torch.ones(P))
+    posterior, z = predictive_draws(model, batch, noise(5), 2 * 3000)
     for n, m in itertools.product(range(5), range(2)):
-        other = 1 - m  # which m does not reach, and which matters if the row shows it
+        other = 1 - m  # which m does not reach
         scale = torch.softmax(model.private.auxiliary[other].scores.detach(), -1) * P
+        scale = torch.ones(P) if observed[n, other] else scale
         w = z[:, m, n, D + other * P : D + (other + 1) * P].detach()
-        ratio = (standard.log_prob(w) - torch_kind(torch.zeros(P), scale).log_prob(w)).sum(-1)
-        wanted = ratio if observed[n].all() else 0 * ratio
-        if observed[n, m]:
-            np.testing.assert_allclose((weight - as_trained)[:, m, n], wanted, atol=1e-6)
-    score = importance_log_likelihood(model, batch, noise(5), K).detach()
+        law = torch_kind(torch.zeros(P).double(), scale.double())
+        for p in range(P):
+            assert kstest(law.cdf(w)[:, p].numpy(), "uniform").pvalue > 1e-3
+    weight = importance_log_weights(model, batch, posterior, z).detach()
+    assert torch.equal(weight, predictive_log_weights(model, batch, posterior, z))
+    score = importance_log_likelihood(model, batch, noise(5), 2 * 3000).detach()
     by_hand = (weight + posterior.log_weights).flatten(0, 1).logsumexp(0) - np.log(len(z))
     np.testing.assert_allclose(score, np.where(observed.any(1), by_hand, 0.0))
+    # what nothing is given for has its marginal density
+    given_nothing = conditional_log_likelihood(model, batch, noise(5), 100_000, [1], [0])[2]
+    share = torch.softmax(weight[:, 1, 2], 0)
+    error = (share.square().sum() - 1 / len(share)).sqrt()
+    assert abs(given_nothing - score[2]) < 5 * error + 0.02
 
 
 # how often an objective counts how well x_m is explained by a draw of w_m, with two modalities
@@ -435,6 +441,47 @@ def test_private_variables_cost_what_they_tell(name):
 
     (near, little), (far, much) = value_and_kl(0.0), value_and_kl(3.0)
     np.testing.assert_allclose((near - far) / (much - little), COUNTS[name], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_they_cost_what_they_tell_however_many_modalities_there_are(name):
+    """Where decoders say the same for any z, what is added per unit of fit and of KL is seen."""
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(20, 2)) for _ in range(4)]
+    X[1][:5] = X[2][3:8] = np.nan
+    strategy = STRATEGY.get(name, "product_without_prior")
+    est = ModularVAE(objective=name, variational_strategy=strategy, latent_dim=2, private_dim=P)
+    est.set_params(hidden_layer_sizes=(4,), max_iter=1, dtype="float64", random_state=0).fit(X)
+    model, objective, batch = est.model_, est._objective, est.model_.read(X)
+    seen, infer = model._seen, model.private.forward
+    model._seen = lambda z, m: 0.0 * seen(z, m)
+
+    @torch.no_grad()
+    def value(weights, shifts):
+        def moved(batch, reach):
+            said = infer(batch, reach)
+            mean = said.params["mean"] + shifts[:, None, None]
+            return replace(said, params={**said.params, "mean": mean})
+
+        model.private.forward = moved
+        objective.likelihood_weights = weights
+        return objective(model, batch, noise(20))
+
+    @torch.no_grad()
+    def kl(shift, m):
+        said = infer(batch, batch.observed[None])
+        said = replace(said, params={**said.params, "mean": said.params["mean"] + shift})
+        return said.family.prior_kl(said.params, said.prior.natural())[m]
+
+    ones, nothing = torch.ones(4).double(), torch.zeros(4).double()
+    for m in range(4):
+        only = torch.eye(4).double()[m]
+        fit = model.term(torch.zeros(1, 1, 20, 2 + 4 * P).double(), batch, m)[0, 0].detach()
+        told = value(ones + only, nothing) - value(ones, nothing)
+        paid = value(ones, nothing) - value(ones, 3.0 * only)
+        rise = kl(3.0, m) - kl(0.0, m)
+        torch.testing.assert_close(told * rise, paid * fit)
+        assert (paid != 0)[batch.observed[:, m]].any()
 
 
 def test_decoders_see_the_shared_part_and_their_own():

@@ -51,8 +51,9 @@ class VAEVAEObjective(Objective):
         z = posterior.rsample(self.n_samples, noise.fold("latent"))
         fit = (over_draws(self._fit(model, z, batch, scored)) * membership).sum(-1)  # (S, N)
         joint, rest = posterior[0], posterior[1:]
-        apart = (joint.kl_to(rest, z[:, :1]) * parts.any(-1)).sum(0)
-        apart = self._times_beta(apart, kl_weight)
+        apart = (joint.kl_to(rest, z[:, :1], shared_only=True) * parts.any(-1)).sum(0)
+        # what no part reaches together is paid for once, however many parts there are
+        apart = self._times_beta(joint.plus_private_kl(apart[None])[0], kl_weight)
         several = observed.sum(-1) > 1
         own = (fit[1:] - self._cost(rest.kl(z[:, 1:]), kl_weight)) * parts.any(-1)
         return several * (fit[0] - apart) + own.sum(0)

@@ -18,7 +18,8 @@ class PrivatePosterior:
     """q(w_m | x_m) of every modality, and where it reaches.
 
     Where a subset reaches modality m of a row, w_m is drawn from its posterior and judged against
-    the prior; elsewhere it is drawn from the auxiliary prior and adds nothing to a bound.
+    the prior; elsewhere it is drawn from the auxiliary prior, or the prior, and adds nothing to a
+    bound.
 
     Parameters
     ----------
@@ -30,6 +31,8 @@ class PrivatePosterior:
         Of the P variables of each modality.
     auxiliary : sequence of Prior
         One a modality.
+    shown : bool Tensor of shape (N, M), default=None
+        Where the prior stands in for the auxiliary one; nowhere when None.
     """
 
     family: Family
@@ -37,6 +40,7 @@ class PrivatePosterior:
     reach: Tensor
     prior: Prior
     auxiliary: tuple[Prior, ...]
+    shown: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -63,38 +67,34 @@ class PrivatePosterior:
         own = draw(self.params, noise.fold("own"))
         if holds(self.reach.all(), otherwise=False):
             return own.flatten(-2)
-        natural = [self.family.at(prior.natural()) for prior in self.auxiliary]
-        elsewhere = {leaf: torch.cat([p[leaf] for p in natural]) for leaf in natural[0]}
-        n_rows = self.reach.shape[1]
-        elsewhere = {k: v.expand(-1, n_rows, *v.shape[2:]) for k, v in elsewhere.items()}
-        other = draw(elsewhere, noise.fold("elsewhere"))
+        other = draw(self._elsewhere(), noise.fold("elsewhere"))
         return torch.where(self.reach[..., None], own, other).flatten(-2)
 
     def centres(self) -> Tensor:
         """Mean of w for each of the S subsets: (1, S, N, M * P)."""
-        own = self.family.mean(self.params).transpose(0, 1)  # (N, M, P)
-        elsewhere = [self.family.mean(self.family.at(p.natural())) for p in self.auxiliary]
-        other = torch.cat(elsewhere, dim=1)  # (1, M, P)
+        own, other = (
+            self.family.mean(p).transpose(0, 1) for p in (self.params, self._elsewhere())
+        )
         return torch.where(self.reach[..., None], own, other).flatten(-2)[None]
+
+    def _elsewhere(self) -> Params:
+        """Give parameters, leaves (M, N, ...), where nothing is inferred."""
+        natural = [self.family.at(prior.natural()) for prior in self.auxiliary]
+        own, n_rows = self.family.at(self.prior.natural()), self.reach.shape[1]
+        params = {}
+        for leaf, usual in own.items():
+            value = torch.cat([p[leaf] for p in natural]).expand(-1, n_rows, *usual.shape[2:])
+            if self.shown is not None:
+                where = self.shown.mT[(..., *[None] * (value.ndim - 2))]
+                value = torch.where(where, usual, value)
+            params[leaf] = value
+        return params
 
     def log_ratio(self, z: Tensor) -> Tensor:
         """Log of prior over posterior density of the private parts that are reached: (K, S, N)."""
         w = self._parts(z)
         ratio = self.prior.log_prob(w) - self.family.log_prob(self.params, w)
         return (ratio * self.reach.mT).sum(2)
-
-    def auxiliary_log_ratio(self, z: Tensor, shown: Tensor) -> Tensor | float:
-        """Log of prior over auxiliary density of private parts that are not reached: (K, S, N).
-
-        Of modalities that are ``shown`` (N, M): those of others matter to nothing that a row has.
-        A model in which everything private has its prior has this in its importance weights.
-        """
-        if all(prior is self.prior for prior in self.auxiliary):
-            return 0.0
-        w = self._parts(z)
-        theirs = [prior.log_prob(w[:, :, m]) for m, prior in enumerate(self.auxiliary)]
-        ratio = self.prior.log_prob(w) - torch.stack(theirs, dim=2)
-        return (ratio * (shown & ~self.reach).mT).sum(2)
 
     def _parts(self, z: Tensor) -> Tensor:
         """Private parts of z (K, S, N, D + M * P): (K, S, M, N, P)."""
