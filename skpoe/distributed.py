@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, distributed, nn
 
 from .data.rows import Held, Rows
+from .random import hash_weights
+
+# rows on disk by which processes find out that they have different ones
+_LOOKED_AT = 64
+# what a process may have otherwise than the others
+_ITS_OWN = {"verbose"}
 
 
 class Team:
@@ -84,7 +91,9 @@ class Team:
                 )
 
 
-def gather(model: nn.Module, data: Rows, n_batch: int, **same: int) -> Team:
+def gather(
+    model: nn.Module, data: Rows, n_batch: int, told: Sequence[object] = (), **same: int
+) -> Team:
     """Make sure that all processes are about to train the same model on the same rows.
 
     Parameters
@@ -94,6 +103,8 @@ def gather(model: nn.Module, data: Rows, n_batch: int, **same: int) -> Team:
     data : Rows
     n_batch : int
         Largest number of rows in a batch.
+    told : sequence of object
+        Besides the model, what has settings: their classes and plain attributes must be the same.
     **same : int
         What else must be the same.
 
@@ -118,9 +129,37 @@ def gather(model: nn.Module, data: Rows, n_batch: int, **same: int) -> Team:
         n_parameters=sum(p.numel() for p in model.parameters()),
         batch_size=n_batch,
         rows_a_block=data.blocks.n_block if data.blocks else 0,
-        values=int(data.keys().sum()) if isinstance(data.table, Held) else 0,
         **same,
+        settings=_settings_of([*told, *model.modules()]),
+        scales=_scales_of(model),
+        values=_values_of(data),
     )
     for parameter in model.parameters():
         distributed.broadcast(parameter.detach(), 0)
     return team
+
+
+def _settings_of(holders: Iterable[object]) -> int:
+    """Hash the classes of some objects, and their plain attributes."""
+    plain = (bool, int, float, str, type(None))
+    lines = []
+    for holder in holders:
+        lines.append(type(holder).__qualname__)
+        known = {name: value for name, value in vars(holder).items() if name not in _ITS_OWN}
+        lines += [f"{name}={known[name]!r}" for name in known if isinstance(known[name], plain)]
+    return zlib.crc32("\n".join(lines).encode())
+
+
+def _scales_of(model: nn.Module) -> int:
+    """Hash what was read off the data; to six digits, for machines may round differently."""
+    sums = [f"{buffer.double().abs().sum():.6g}" for buffer in model.buffers()]
+    return zlib.crc32(" ".join(sums).encode())
+
+
+def _values_of(data: Rows) -> int:
+    """Hash the values of rows, in their order; of rows on disk, those of some."""
+    if isinstance(data.table, Held):
+        keys = data.keys()
+    else:
+        keys = data[torch.linspace(0, len(data) - 1, min(len(data), _LOOKED_AT)).long()][1]
+    return int((keys * hash_weights(len(keys), 0, keys.device)).sum())

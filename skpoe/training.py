@@ -196,7 +196,8 @@ def train(
     if run.moments is not None:
         optimizer.load(run.moments)
     n_epochs, n_batch = plan.n_epochs(len(data)), plan.n_batch(len(data))
-    team = gather(model, data, n_batch, n_epochs=n_epochs, seed=plan.seed, step=run.step)
+    told = [plan, model.strategy.family, *objective.modules()]
+    team = gather(model, data, n_batch, told, n_epochs=n_epochs, seed=plan.seed, step=run.step)
     keeper = Keeper(
         model,
         objective,

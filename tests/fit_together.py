@@ -12,6 +12,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 import skpoe
+from skpoe.estimators import reading
 
 COMMON = {"latent_dim": 3, "hidden_layer_sizes": (8,), "max_iter": 4, "batch_size": 17}
 FITS = {
@@ -39,6 +40,27 @@ def parameters(est):
     return np.concatenate([p.detach().double().flatten() for p in est.model_.parameters()])
 
 
+def _refusal(est, X):
+    try:
+        est.fit(X)
+    except ValueError as error:
+        return str(error)
+    return "fitted"
+
+
+def _on_disk(X, rank):
+    """Rows of a Dataset, other ones in each process."""
+
+    class Rows(torch.utils.data.Dataset):
+        def __len__(self):
+            return len(X[0])
+
+        def __getitem__(self, row):
+            return tuple(x[row] + rank for x in X)
+
+    return skpoe.Modalities(Rows())
+
+
 def main():
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo")
@@ -48,10 +70,20 @@ def main():
         if case == "same":
             made = {name: parameters(est.fit(X)) for name, est in FITS.items()}
             made["no seed"] = parameters(skpoe.MVAE(**COMMON).fit(X))
-            try:
-                skpoe.MVAE(**COMMON, random_state=0).fit([x[rank:] for x in X])
-            except ValueError as error:
-                made["other data"] = str(error)
+            others = {
+                "rows": ([x[rank:] for x in X], {}),
+                "values": ([x[::-1] if rank else x for x in X], {}),
+                "scales": ([4 * x if rank else x for x in X], {}),
+                "settings": (X, {"beta": 1.0 + rank}),
+                "rate": (X, {"learning_rate_init": 0.01 if rank else 0.02}),
+                "objective": (X, {"n_samples": 1 + rank}),
+                "noise": (X, {"likelihood": "laplace" if rank else "gaussian"}),
+            }
+            for what, (rows, changed) in others.items():
+                est = skpoe.MVAE(**COMMON, random_state=0, early_stopping=False, **changed)
+                made[what] = _refusal(est, rows)
+            reading._HELD_FROM_ELSEWHERE = 0  # as if they were many
+            made["on disk"] = _refusal(skpoe.MVAE(**COMMON, random_state=0), _on_disk(X, rank))
         else:  # a process dies in the middle
 
             class Dying(torch.nn.Linear):

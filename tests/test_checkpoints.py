@@ -21,6 +21,7 @@ from torch import nn
 
 import skpoe
 from skpoe import MVAE, MultimodalFactorAnalysis, PoEVAE
+from skpoe.estimators import reading
 from skpoe.estimators.checkpoints import Checkpoint
 from skpoe.io import FileFormatError
 from skpoe.io.container import read, to_bytes, write
@@ -560,3 +561,18 @@ def test_killed_fits_resume_to_the_same_bits():
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0  failures" in done.stdout
+
+
+def test_large_rows_from_elsewhere_come_in_another_order(tmp_path, monkeypatch):
+    """So a fit of rows in memory does not go on from a file, unless its rows are few."""
+    paths = [tmp_path / f"{m}.npy" for m in range(2)]
+    for path, x in zip(paths, data(), strict=True):
+        np.save(path, x)
+    stored = [np.load(path, mmap_mode="r") for path in paths]
+    est = small(MVAE, **SHORT, checkpoint=tmp_path / "fit.skpoe", resume=True)
+    cut(2, est, data())
+    monkeypatch.setattr(reading, "_HELD_FROM_ELSEWHERE", 0)
+    with pytest.raises(ValueError, match="what differs is the files that X is in"):
+        est.fit(stored)
+    monkeypatch.undo()
+    assert_same_model(est.fit(stored), uncut())

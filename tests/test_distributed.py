@@ -49,10 +49,27 @@ def test_without_a_seed_they_agree_on_one(together):
 
 def test_other_data_in_one_of_them_is_an_error_in_all(together):
     for made in together:
-        assert str(made["other data"]) == (
+        assert str(made["rows"]) == (
             "Processes that train together need the same data and parameters, but their n_rows is "
             "[61, 60] by rank. Pass the same X, parameters and random_state everywhere."
         )
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("values", "values"),
+        ("scales", "scales"),
+        ("settings", "settings"),
+        ("rate", "settings"),
+        ("objective", "settings"),
+        ("noise", "settings"),
+        ("on disk", "scales"),
+    ],
+)
+def test_what_differs_is_named_in_all_of_them(what, told, together):
+    for made in together:
+        assert f"but their {told} is [" in str(made[what])
 
 
 @pytest.mark.slow

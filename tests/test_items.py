@@ -169,7 +169,7 @@ MISTAKES = {
                "list of object"),
     "no item": (lambda item: item["rna"], TypeError, "is a Tensor, but must be a tuple, list or "
                 "dict of the modalities of one row"),
-    "infinity": (lambda item: {**item, "adt": torch.full((4,), torch.inf)}, ValueError,
+    "infinity": (lambda item: {**item, "adt": torch.full((4,), torch.inf).double()}, ValueError,
                  "Modality 'adt': Input contains infinity"),
 }  # fmt: skip
 
@@ -207,3 +207,24 @@ def test_what_is_no_dataset():
     with pytest.raises(ValueError, match=r"X.__getitems__ gave 1 items for 60 rows"):
         MVAE().fit(Short(arrays()))
     assert not tables.is_stored(np.ones((2, 2)))
+
+
+def test_items_that_would_be_rounded_are_refused():
+    x = np.arange(12.0).reshape(4, 3) + 1e8
+
+    class Mixed(torch.utils.data.Dataset):
+        def __init__(self, first, others):
+            self.dtypes = [first, *[others] * 3]
+
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, row):
+            return (x[row].astype(self.dtypes[row]),)
+
+    X = Modalities(Mixed(np.float32, np.float64))
+    with pytest.raises(ValueError, match="Item 1 of X .* as float64, but item 0 .* as float32"):
+        X["modality_0"][:]
+    for first, others in ((np.float64, np.float32), (np.int64, np.float64), (bool, np.int16)):
+        read = Modalities(Mixed(first, others))["modality_0"][:]
+        np.testing.assert_array_equal(read[1], x[1].astype(others).astype(float))

@@ -230,3 +230,15 @@ def test_the_global_generator_stays_where_it_was(tmp_path):
     MultimodalFactorAnalysis(latent_dim=1, random_state=0).fit(X).save(tmp_path / "fa.skpoe")
     load(tmp_path / "fa.skpoe")
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_the_log_likelihood_of_the_steps_is_in_the_units_of_the_data():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(100, 1))
+    X = [100 * (z + rng.normal(size=(100, 3))) + 7, 0.01 * (z - rng.normal(size=(100, 2)))]
+    X[0][::4] = X[1][1::3, 0] = np.nan
+    weight = rng.integers(1, 4, 100).astype(float)
+    fa = MultimodalFactorAnalysis(latent_dim=1, shrinkage=0.0, tol=1e-10, max_iter=2000)
+    fa.fit(X, sample_weight=weight)
+    by_row = fa.score_samples(X)
+    np.testing.assert_allclose(fa.loglike_[-1], np.average(by_row, weights=weight), rtol=1e-6)

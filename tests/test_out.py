@@ -240,3 +240,15 @@ def test_memory_does_not_grow_with_rows(tmp_path, monkeypatch):
         tracemalloc.stop()
     result = sum(table.nbytes for table in out.values())
     assert peaks[1] < peaks[0] + result / 10, peaks
+
+
+def test_a_mistake_in_the_last_row_leaves_all_as_it_was(make):
+    counts = np.random.default_rng(0).poisson(3.0, (N_ROWS, 4)).astype(float)
+    est = fitted(counts, likelihood="poisson")
+    counts[-1, 0] = -1.0
+    for method, width in (("transform", 2), ("reconstruct", 4), ("score_samples", None)):
+        out = make("memory map", (N_ROWS,) if width is None else (N_ROWS, width))
+        out[:] = 7.0
+        with pytest.raises(ValueError, match=f"has -1 in row {N_ROWS - 1}"):
+            getattr(est, method)(counts, out=out)
+        assert (out == 7.0).all()

@@ -18,8 +18,8 @@ from skpoe.metrics import (
     conditional_log_likelihood,
     importance_log_likelihood,
     importance_log_weights,
-    predictive_log_weights,
     predictive_draws,
+    predictive_log_weights,
 )
 from skpoe.model import MultimodalVAE
 from skpoe.objectives import ELBO, IWAE, SubsetELBO

@@ -131,11 +131,17 @@ class _Items:
         numbers = rows.tolist()
         for at, (row, item) in enumerate(zip(numbers, self._fetch(numbers), strict=True)):
             for name, value in self._named(item, row):
-                first, shape, _ = self._like[name]
+                first, shape, dtype = self._like[name]
                 if value.shape != shape:
                     raise ValueError(
                         f"Item {row} of X gives modality '{name}' the shape {value.shape}, but "
                         f"item {first} gives it {shape}. All rows of a modality have one shape."
+                    )
+                if not np.can_cast(value.dtype, dtype):
+                    raise ValueError(
+                        f"Item {row} of X gives modality '{name}' as {value.dtype}, but item "
+                        f"{first} gives it in a dtype that is held as {dtype}, which would round "
+                        "it. Give all rows of a modality one dtype."
                     )
                 arrays[name][at] = value
         return arrays

@@ -20,6 +20,7 @@ from ..io import Decoder, Encoder, FileFormatError, digest_of, members, read, wr
 from ..io.layouts import encode_layout
 from ..io.values import copied
 from ..stopping import Best
+from .reading import blocks_of
 from .saving import UNSAVED, check_alike, check_packed, pack, refusing, unpack
 from .shaping import shape_of
 from .state import State
@@ -86,6 +87,9 @@ class Checkpoint:
         form = encode_layout(layout, encode)
         said["the form of X"] = digest_of(form, encode.tensors)
         said["the values of X"] = _digest_of_values(source)
+        # rows of large files are visited in another order than rows in memory
+        double = self.estimator.dtype == "float64"
+        said["the files that X is in"] = str(blocks_of(source, 8 if double else 4))
         said["sample_weight"] = digest_of({}, {"": weight})
         said["the model that it goes on from"] = ""
         if before is not None:

@@ -122,7 +122,8 @@ class BaseMultimodal(
         Returns
         -------
         Z : ndarray of shape (n_samples, latent_dim)
-            ``out``, if there is one. Zeros in a row that shows nothing: the mean of the prior.
+            ``out``, if there is one. A row that shows nothing has the mean of the prior: zero,
+            unless it is a mixture.
 
         Raises
         ------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -91,7 +92,7 @@ class MultimodalFactorAnalysis(BaseMultimodal):
     auto_ : dict
         What was used for the parameters that may be "auto".
     loglike_ : list of float
-        Mean log-likelihood before each step, nats per sample.
+        Mean log-likelihood before each step, nats per sample, in the data's units.
     n_iter_ : int
         Number of steps.
     model_ : MultimodalVAE
@@ -160,6 +161,7 @@ class MultimodalFactorAnalysis(BaseMultimodal):
             latent_dim, shrinkage = self._choose(most, kept, held)
             fitted, scores = em.fit(table, latent_dim, shrinkage, self.max_iter, self.tol)
             fitted = fitted.canonical()
+            scores = [score - _log_unit(batch, likelihoods, weight) for score in scores]
             model = linear_model(fitted, likelihoods).to(find_device(self.device))
         if len(scores) == self.max_iter and not settled(scores, self.tol):
             warnings.warn(
@@ -265,6 +267,15 @@ class MultimodalFactorAnalysis(BaseMultimodal):
                     known[key] = spread + np.diag(self.noise_variance_[missing])
                 covariances.append(known[key])
         return covariances
+
+
+def _log_unit(batch: Batch, likelihoods: Sequence[Gaussian], weight: torch.Tensor) -> float:
+    """Average over rows the logarithm of the unit in which what they show is standardised."""
+    per_row = sum(
+        (mask * likelihood.spread.log().to(mask.device)).sum(-1)
+        for mask, likelihood in zip(batch.masks, likelihoods, strict=True)
+    )
+    return float((per_row * weight.to(per_row)).sum() / weight.sum())
 
 
 def settled(scores: list[float], tol: float) -> bool:

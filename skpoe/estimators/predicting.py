@@ -152,10 +152,14 @@ class PredictionMixin:
         size = max(1, chunk // max(widest * n_draws, each, judged))
         into = New(len(source), source.dtype) if into is None else into
         seen: Counter[int] = Counter()
+        if into.is_given:
+            for rows in source.chunks():
+                check_support(model.likelihoods, self._layout, source[rows], rows.start)
         with torch.no_grad(), limit_threads(self.n_threads):
             for start in range(0, len(source), size):
                 arrays = source[start : start + size]
-                check_support(model.likelihoods, self._layout, arrays, start)
+                if not into.is_given:
+                    check_support(model.likelihoods, self._layout, arrays, start)
                 batch = model.read(arrays)
                 keys = row_keys(batch.values, batch.masks)
                 noise = RowNoise(self._seed, tell_apart(keys, seen) if distinct else keys)

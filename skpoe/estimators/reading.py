@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from .._compat import _check_sample_weight
+from ..data.ahead import Blocks
 from ..data.batch import Batch
 from ..data.layout import Layout
 from ..data.rows import Chunked, Held, Rows, Streamed
@@ -147,6 +148,13 @@ def hold(source: Source, weight: torch.Tensor, model: MultimodalVAE) -> Rows:
     fits = n_bytes <= _room(source, here.device)
     table = Held.read(source, model.read) if fits else Streamed(source, model.read)
     return Rows(table, weight.to(device=here.device, dtype=here.dtype))
+
+
+def blocks_of(source: Source, element_size: int) -> Blocks | None:
+    """Say how training groups rows on disk; None where it deals rows one by one."""
+    n_bytes = len(source) * sum(source.widths) * element_size
+    fits = n_bytes <= _room(source, torch.device("cpu"))
+    return Blocks.of(source) if source.is_stored and not fits else None
 
 
 def _room(source: Source, device: torch.device) -> int:

@@ -20,6 +20,9 @@ class New:
     dtype : dtype
     """
 
+    # whether they are the caller's: what is read is then looked through before they change
+    is_given = False
+
     def __init__(self, n_rows: int, dtype: np.dtype) -> None:
         self.n_rows, self.dtype = n_rows, dtype
         self.arrays: list[Any] = []
@@ -45,6 +48,8 @@ class Given(New):
         Of results.
     """
 
+    is_given = True
+
     def __init__(self, out: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:
         super().__init__(shape[0], dtype)
         check_out("out", out, shape, dtype)
@@ -69,6 +74,8 @@ class Filled(New):
     wanted : list of int
         Numbers of the modalities that have an array.
     """
+
+    is_given = True
 
     def __init__(
         self, out: Any, layout: Layout, n_rows: int, dtype: np.dtype, *, missing_only: bool
