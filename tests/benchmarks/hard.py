@@ -61,6 +61,15 @@ def products(rng):
     return [a, b + 0.1 * rng.normal(size=b.shape)]
 
 
+def curves(rng):
+    """Many rows, whose columns are sums of bent mixtures of four causes."""
+    z = rng.normal(size=(13_334, 4))
+    bent = np.tanh(1.5 * z @ rng.normal(size=(4, 12)))
+    x = bent @ rng.normal(size=(12, 20)) / np.sqrt(12)
+    x = x / x.std(0) + 0.3 * rng.normal(size=x.shape)
+    return [x[:, :10], x[:, 10:]]
+
+
 def rare(rng):
     """Linear causes, and a modality that one training row in twenty shows: see :func:`make`."""
     return _linear(rng, 667)
@@ -68,7 +77,7 @@ def rare(rng):
 
 HARD = {
     table.__name__: table
-    for table in (linear100, sums, copies, outliers, clusters, circle, products, rare)
+    for table in (linear100, sums, copies, outliers, clusters, circle, products, curves, rare)
 }
 
 
