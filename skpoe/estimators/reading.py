@@ -144,17 +144,20 @@ def check_support(
 def hold(source: Source, weight: torch.Tensor, model: MultimodalVAE) -> Rows:
     """Hold the rows where the model is, standardised, unless they take much more room than now."""
     here = next(model.parameters())
-    n_bytes = len(source) * sum(source.widths) * here.element_size()
-    fits = n_bytes <= _room(source, here.device)
+    fits = _fits(source, here.element_size(), here.device)
     table = Held.read(source, model.read) if fits else Streamed(source, model.read)
     return Rows(table, weight.to(device=here.device, dtype=here.dtype))
 
 
 def blocks_of(source: Source, element_size: int) -> Blocks | None:
     """Say how training groups rows on disk; None where it deals rows one by one."""
-    n_bytes = len(source) * sum(source.widths) * element_size
-    fits = n_bytes <= _room(source, torch.device("cpu"))
+    fits = _fits(source, element_size, torch.device("cpu"))
     return Blocks.of(source) if source.is_stored and not fits else None
+
+
+def _fits(source: Source, element_size: int, device: torch.device) -> bool:
+    """Whether all values may be held on a device, of so many bytes each."""
+    return len(source) * sum(source.widths) * element_size <= _room(source, device)
 
 
 def _room(source: Source, device: torch.device) -> int:
