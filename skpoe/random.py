@@ -171,11 +171,14 @@ def tell_apart(keys: Tensor, before: Counter[int]) -> Tensor:
 
 
 class _Together(NamedTuple):
-    """Where streams of more rows begin, what was drawn from them, and which rows are meant."""
+    """Where streams of more rows begin, and which rows are meant.
+
+    What was drawn stands with the first row that it is of.
+    """
 
     start: Tensor
-    drawn: dict[tuple[Any, ...], Tensor]
-    rows: slice
+    drawn: dict[tuple[Any, ...], tuple[int, Tensor]]
+    first: int
 
 
 class RowNoise:
@@ -203,13 +206,13 @@ class RowNoise:
     def part(self, rows: slice) -> RowNoise:
         """Keep the streams of some rows, and draw from them together with the others.
 
-        What a part asks for is drawn for all rows, and kept for the other parts: many small draws
-        take longer than one large one.
+        What a part asks for is drawn for more rows, and kept for the parts that come next: many
+        small draws take longer than one large one.
         """
         if self._together is None:
-            self._together = _Together(self._start, {}, slice(None))
+            self._together = _Together(self._start, {}, 0)
         part = self[rows]
-        part._together = self._together._replace(rows=rows)
+        part._together = self._together._replace(first=rows.start)
         return part
 
     def numbered(self, number: int | Tensor) -> RowNoise:
@@ -250,14 +253,19 @@ class RowNoise:
     def _drawn(
         self, draw: Callable[..., Tensor], lead: tuple[int, ...], event: int, dtype: torch.dtype
     ) -> Tensor:
-        together = self._together
-        if together is None or len(together.start) * math.prod(lead) * event > _MOST_TOGETHER:
+        together, n_rows = self._together, len(self._start)
+        most = _MOST_TOGETHER // max(1, math.prod(lead) * event)
+        if together is None or most < 2 * n_rows:
             return draw(self, lead, event, dtype)
         what = (draw, self._purpose, lead, event, dtype)
-        if what not in together.drawn:
-            everyone = self._derive(together.start, self._purpose)
-            together.drawn[what] = draw(everyone, lead, event, dtype)
-        return together.drawn[what][..., together.rows, :]
+        first, drawn = together.drawn.get(what, (0, None))
+        skipped = together.first - first
+        if drawn is None or not 0 <= skipped <= drawn.shape[-2] - n_rows:
+            first, skipped = together.first, 0
+            several = self._derive(together.start[first : first + most], self._purpose)
+            drawn = draw(several, lead, event, dtype)
+            together.drawn[what] = first, drawn
+        return drawn[..., skipped : skipped + n_rows, :]
 
     def _integers(self, lead: tuple[int, ...], event: int) -> Tensor:
         """Give 64 random bits each: int64 (*lead, N, event)."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .data.batch import Batch
 from .data.rows import Picked, Rows
+from .device import keep_freed_memory
 from .distributed import gather
 from .model import MultimodalVAE
 from .nn.networks import Networks
@@ -191,6 +192,7 @@ def train(
     FloatingPointError
         When the loss or its gradient is not finite before any epoch was better than the first.
     """
+    keep_freed_memory()
     run = Run() if run is None else replace(run, history=list(run.history))
     optimizer = optimizer_of(model, objective, plan.weight_decay)
     if run.moments is not None:

@@ -5,6 +5,9 @@ error.
 """
 
 import copy
+import ctypes
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -22,7 +25,39 @@ from skpoe.estimators.choices import OBJECTIVES, POSTERIORS, STRATEGIES
 from skpoe.likelihoods import LIKELIHOODS
 from skpoe.random import RowNoise
 
+# whether the C library asks the system for a block of 8 MB of its own, before and after
+FREED = """
+import ctypes
+import torch
+from skpoe.device import keep_freed_memory
+
+class Told(ctypes.Structure):
+    _fields_ = [(f"field_{n}", ctypes.c_size_t) for n in range(10)]
+
+ask = ctypes.CDLL(None).mallinfo2
+ask.restype = Told
+
+def n_mapped():
+    without = ask().field_3
+    block = torch.empty(2**23, dtype=torch.uint8)
+    return ask().field_3 - without
+
+before = n_mapped()
+keep_freed_memory()
+print(before, n_mapped())
+"""
 QUICK = {"latent_dim": 2, "max_iter": 1, "hidden_layer_sizes": (4,), "random_state": 0}
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallinfo2"),
+    reason="glibc 2.33 can be asked",
+)
+def test_what_a_step_frees_is_kept_for_the_next_one():
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    code = [sys.executable, "-W", "ignore", "-c", FREED]
+    done = subprocess.run(code, capture_output=True, env=plain, text=True, check=True)
+    assert done.stdout.split() == ["1", "0"]
 
 
 class Watch(TorchDispatchMode):

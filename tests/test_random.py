@@ -111,16 +111,31 @@ def test_a_number_for_each_row_is_that_number():
             assert torch.equal(noise.numbered(same).normal(3, event=4)[:, row], each[:, row])
 
 
-@pytest.mark.parametrize("most", [0, 2**20])
+@pytest.mark.parametrize("most", [0, 50, 2**20])
 def test_parts_draw_what_they_would_draw_alone(monkeypatch, most):
     monkeypatch.setattr(random, "_MOST_TOGETHER", most)
     noise = RowNoise(3, KEYS[:10])
-    for rows in (slice(0, 3), slice(3, 10)):
+    for rows in (slice(0, 3), slice(3, 5), slice(5, 8), slice(8, 10), slice(0, 5)):
         part, alone = noise.part(rows).fold("latent"), noise[rows].fold("latent")
         for _ in range(2):
             for event in (3, 4):
                 assert torch.equal(part.normal(2, event=event), alone.normal(2, event=event))
                 assert torch.equal(part.uniform(2, event=event), alone.uniform(2, event=event))
-        keys = torch.tensor([0, 2])
+        keys = torch.tensor([0, 1])
         assert torch.equal(part[keys].normal(event=2), alone[keys].normal(event=2))
         assert torch.equal(part.apart(2).normal(event=2), alone.apart(2).normal(event=2))
+
+
+def test_as_many_parts_draw_together_as_numbers_are_drawn_at_a_time(monkeypatch):
+    monkeypatch.setattr(random, "_MOST_TOGETHER", 5 * 2 * 4)
+    noise, lengths = RowNoise(3, KEYS[:10]), []
+    draw = RowNoise._normal
+
+    def noted(self, *how):
+        lengths.append(len(self._start))
+        return draw(self, *how)
+
+    monkeypatch.setattr(RowNoise, "_normal", noted)
+    for first in range(0, 10, 2):
+        noise.part(slice(first, first + 2)).normal(2, event=4)
+    assert lengths == [5, 5, 2]

@@ -11,7 +11,7 @@ from torch import nn
 from skpoe import MVAE
 from skpoe.data.batch import Batch
 from skpoe.model import MultimodalVAE
-from skpoe.nn import Shared
+from skpoe.nn import LinearPlus, Shared, mlp
 from skpoe.nn.networks import SeparateNetworks, SharedNetwork
 from skpoe.objectives import OBJECTIVES, AlignedELBO, SubsetELBO
 from skpoe.posteriors import DiagonalGaussian, FullGaussian, Laplace, StudentT
@@ -283,6 +283,49 @@ def test_joint_encoders_say_the_posterior():
         np.testing.assert_allclose(
             params["precision"][s, some].log().detach(), log_precision[some].detach(), atol=1e-12
         )
+
+
+class Whole(nn.Module):
+    """A network that is no perceptron, and checks what it is given."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        self.inner, self.n_in = network(n_in, n_out), n_in
+
+    def forward(self, x):
+        assert x.shape[-1] == self.n_in
+        return self.inner(x)
+
+
+ENCODERS = {
+    "theirs": network,
+    "ours": lambda n_in, n_out: mlp(n_in, n_out, [6], "tanh", torch.Generator().manual_seed(0)),
+    "linear": nn.Linear,
+    "one layer": lambda n_in, n_out: nn.Sequential(nn.Linear(n_in, n_out)),
+    "other": Whole,
+    "plus": lambda n_in, n_out: LinearPlus(F, n_out, Whole(n_in, n_out)),
+}
+
+
+@pytest.mark.parametrize("make", ENCODERS.values(), ids=ENCODERS)
+def test_of_complete_rows_joint_encoders_read_that_nothing_is_hidden(make):
+    torch.manual_seed(0)
+    family = DiagonalGaussian()
+    strategy = JointEncoder(family, make(2 * F, family.n_outputs(D))).double()
+    values = [torch.randn(N, width).double() for width in WIDTHS]
+    batch = Batch(values, [torch.ones(N, 1, dtype=torch.bool)] * 3)
+    assert batch.is_whole
+    prior = ScaledGaussian(D).double().natural()
+    mean = strategy(batch, torch.ones(1, N, 3, dtype=torch.bool), prior)["mean"][0]
+    x = torch.cat(values, 1)
+    said = strategy.encoder(torch.cat([x, torch.zeros_like(x)], 1))[:, :D]
+    np.testing.assert_allclose(mean.detach(), said.detach(), atol=1e-12)
+    both = [
+        torch.autograd.grad((value**3).sum(), list(strategy.parameters()), allow_unused=True)
+        for value in (mean, said)
+    ]
+    for own, wanted in zip(*both, strict=True):
+        np.testing.assert_allclose(own, wanted, atol=1e-12)
 
 
 def test_subset_encoders_have_one_for_each_modality_and_one_for_more():

@@ -32,7 +32,7 @@ class Bernoulli(UnitInterval):
     is_stateless = True
     has_levels = True
     is_whole = True
-    shortcuts = {"is_stateless": ("log_density", "log_prob"), "log_prob": ("log_density",)}
+    shortcuts = {"is_stateless": ("log_density", "log_prob")}
 
     def check(
         self, x: np.ndarray, modality: str, first_row: int = 0, labels: Labels = None
@@ -60,10 +60,8 @@ class Bernoulli(UnitInterval):
         return LinearMap(slope, -threshold * scale, noise)
 
     def log_density(self, x: Tensor, raw: Tensor) -> Tensor:
-        return -_cross_entropy(x, raw)
-
-    def log_prob(self, x: Tensor, mask: Tensor | None, raw: Tensor) -> Tensor:
-        return -self._over_observed(_cross_entropy(x, raw), mask)  # negates the small sums alone
+        # x is 0 or 1: a sign in front of raw, in fewer passes than the general cross-entropy
+        return F.logsigmoid((2.0 * x - 1.0) * raw)
 
     def mean(self, raw: Tensor) -> Tensor:
         return torch.sigmoid(self._quiet(raw))
@@ -74,7 +72,3 @@ class Bernoulli(UnitInterval):
     def sample(self, raw: Tensor, noise: RowNoise) -> Tensor:
         threshold = noise.uniform(event=raw.shape[-1], dtype=raw.dtype)
         return (threshold < self.mean(raw)).to(raw.dtype)
-
-
-def _cross_entropy(x: Tensor, raw: Tensor) -> Tensor:
-    return F.binary_cross_entropy_with_logits(raw, x.expand_as(raw), reduction="none")

@@ -13,6 +13,7 @@ from ..data.batch import Batch
 from ..device import holds
 from ..factor_analysis import FactorAnalysis
 from ..nn import LinearPlus
+from ..nn.mlp import Linear
 from ..posteriors import Family, Params
 from ..priors import Natural
 from .base import Strategy
@@ -72,11 +73,22 @@ class JointEncoder(Strategy):
         """
         x = torch.cat(batch.values, dim=-1)
         if shown is None:
-            return self.encoder(F.pad(x, (0, x.shape[-1])))[None]
+            return self._of_complete(x)[None]
         shown = shown.to(x.dtype)
         # which entries are hidden, not which are shown: nothing is added to a complete row
         both = torch.cat([x * shown, 1.0 - shown], dim=-1)
         return self.encoder(both.flatten(0, 1)).unflatten(0, both.shape[:2])
+
+    def _of_complete(self, x: Tensor) -> Tensor:
+        """Apply the encoder to rows that show everything: half of what it reads is zero."""
+        layers = list(self.encoder) if type(self.encoder) is nn.Sequential else []
+        if not layers or type(layers[0]) not in (Linear, nn.Linear):
+            return self.encoder(F.pad(x, (0, x.shape[-1])))
+        first = cast("nn.Linear", layers[0])
+        said = F.linear(x, first.weight[:, : x.shape[-1]], first.bias)
+        for layer in layers[1:]:
+            said = layer(said)
+        return said
 
     def forward(self, batch: Batch, membership: Tensor, prior: Natural) -> Params:
         everything = batch.is_whole and holds(membership.all(), otherwise=False)
