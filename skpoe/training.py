@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,14 @@ _WARM = 0.1
 _STARTED_SHARE, _NOISE_SHARE = 1 / 3, 3.0
 
 Record = dict[str, float]
+
+
+class Cycle(NamedTuple):
+    """How a model is trained where a user says nothing: steps, rows of each, and the peak rate."""
+
+    n_steps: int
+    n_rows: int = 128
+    rate: float = 3e-3
 
 
 @dataclass(frozen=True)
@@ -61,8 +70,7 @@ class Plan:
     compile : bool
         Whether torch compiles the objective.
     n_steps : int
-        Where the model starts at a factor analysis: what "auto" comes to, of so many rows each;
-        0 where it does not.
+        What "auto" comes to, of so many rows each; 0 where it counts visits.
     step_rows : int
     most_epochs : int
     """

@@ -8,9 +8,9 @@ from torch import nn
 import skpoe
 from skpoe import MIWAE, PoEVAE
 from skpoe.estimators import fitting, init_choice
-from skpoe.estimators.base import Cycle
+from skpoe.estimators.checkpoints import Checkpoint
 from skpoe.estimators.init_choice import Outcome, leads
-from skpoe.training import Run, optimizer_of
+from skpoe.training import Cycle, Run, optimizer_of
 
 QUICK = {"latent_dim": 4, "hidden_layer_sizes": (32,), "random_state": 0, "n_threads": 1}
 
@@ -28,6 +28,7 @@ def quick(monkeypatch):
     """Trials and fits of few rows and steps."""
     monkeypatch.setattr(fitting, "_AUTO_COMPARES", 300)
     monkeypatch.setattr(init_choice, "_N_STEPS", 2)
+    monkeypatch.setattr(init_choice, "_MANY_A_COLUMN", 1000)
     monkeypatch.setattr(PoEVAE, "_cycle", lambda est, n_rows, n_features: Cycle(1))
     monkeypatch.setattr("skpoe.training._AUTO_FEWEST_EPOCHS", 2)
     monkeypatch.setattr(PoEVAE, "_auto_most_epochs", 2)
@@ -76,12 +77,96 @@ def test_what_was_chosen_is_what_it_would_be_by_hand(
     assert loaded._objective.prediction_weight == weight
 
 
+@pytest.fixture
+def long(quick, monkeypatch):
+    """Trials of long trainings that are not long, where neighbours lead."""
+    monkeypatch.setattr(init_choice, "LONG", Cycle(16, rate=2e-2))
+    monkeypatch.setattr(fitting, "LONG", Cycle(16, rate=2e-2))
+    monkeypatch.setattr(init_choice, "_MANY_A_COLUMN", 20)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("pays", [False, True])
+def test_a_long_training_is_what_it_would_be_by_hand(pays, long, monkeypatch):
+    tried, train = [], init_choice.train
+
+    def trained(model, objective, kept, plan, names):
+        tried.append((model.has_started, plan.n_steps, plan.learning_rate_init))
+        return train(model, objective, kept, plan, names)
+
+    # a long one leads over the other start, and over a short one if it pays
+    answers = iter([True, pays])
+    monkeypatch.setattr(init_choice, "leads", lambda ours, theirs, weights: next(answers))
+    monkeypatch.setattr(init_choice, "train", trained)
+    X = curved(350)
+    est = PoEVAE(**QUICK).fit(X)
+    assert tried == [(False, 8, 2e-2), (True, 1, 3e-3), (False, 2, 3e-3)]
+    # 350 rows are three batches
+    wanted = {"init": "random", "max_iter": 6, "learning_rate_init": 2e-2, "batch_size": 128}
+    if not pays:
+        wanted |= {"max_iter": 2, "learning_rate_init": 3e-3, "batch_size": 64}
+    assert {name: est.auto_[name] for name in wanted} == wanted
+    same = PoEVAE(**QUICK, **wanted).fit(X)
+    assert same.auto_ == est.auto_
+    assert_same(same, est, X)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_long_training_that_was_cut_short_is_carried_to_its_end(long, monkeypatch, tmp_path):
+    monkeypatch.setattr(init_choice, "leads", lambda ours, theirs, weights: True)
+    X, make = curved(350), {**QUICK, "checkpoint": tmp_path / "fit.skpoe"}
+    whole = PoEVAE(**QUICK).fit(X)
+
+    keep = Checkpoint.keep
+
+    def keep_and_stop(self, state):
+        keep(self, state)
+        if len(state.run.history) == 2:
+            raise InterruptedError
+
+    def refuse(*_):
+        raise AssertionError("a trial")
+
+    monkeypatch.setattr(Checkpoint, "keep", keep_and_stop)
+    with pytest.raises(InterruptedError):
+        PoEVAE(**make).fit(X)
+    monkeypatch.setattr(Checkpoint, "keep", keep)
+    monkeypatch.setattr(fitting, "choose", refuse)
+    est = PoEVAE(**make, resume=True).fit(X)
+    assert est.auto_ == whole.auto_
+    assert len(est.loss_curve_) == 6
+    assert_same(est, whole, X)
+
+
+def test_a_long_training_is_tried_where_neighbours_lead_and_rows_are_many(long, monkeypatch):
+    tried = []
+    after = init_choice.Contestant.after
+
+    def noted(contestant, n_steps, plan=None):
+        tried.append(n_steps)
+        return after(contestant, n_steps, plan)
+
+    monkeypatch.setattr(init_choice.Contestant, "after", noted)
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(350, 2))
+    straight = [z @ rng.normal(size=(2, 4)) + 0.5 * rng.normal(size=(350, 4)) for _ in range(2)]
+    for X, a_column, is_tried in (
+        (curved(350), 20, True),
+        (curved(350), 50, False),  # of 8 columns, and 280 rows that are not held out
+        (straight, 20, False),
+    ):
+        monkeypatch.setattr(init_choice, "_MANY_A_COLUMN", a_column)
+        tried.clear()
+        PoEVAE(**QUICK).fit(X)
+        assert (8 in tried) is is_tried
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_no_trial_where_rows_are_few_or_the_answer_is_known(quick, monkeypatch):
     def refuse(*_):
         raise AssertionError("a trial")
 
-    monkeypatch.setattr(fitting, "wins", refuse)
+    monkeypatch.setattr(fitting, "choose", refuse)
     X = curved(300)
     with pytest.raises(AssertionError, match="a trial"):
         PoEVAE(**QUICK).fit(X)

@@ -16,8 +16,11 @@ from skpoe import MIWAE, ModularVAE, MultimodalFactorAnalysis, PoEVAE, all_estim
 from skpoe.data.batch import Batch
 from skpoe.data.rows import Held, Rows
 from skpoe.estimators import course, judging, starting
-from skpoe.estimators.base import Cycle
-from skpoe.estimators.judging import densities_of_hidden, errors_of_hidden
+from skpoe.estimators.judging import (
+    densities_of_hidden,
+    errors_of_hidden,
+    errors_of_neighbours,
+)
 from skpoe.estimators.starting import (
     find_start_weight,
     hold_out,
@@ -27,6 +30,7 @@ from skpoe.estimators.starting import (
 )
 from skpoe.likelihoods import CensoredGaussian
 from skpoe.nn import Shared
+from skpoe.training import Cycle
 
 QUICK = {"latent_dim": 2, "hidden_layer_sizes": (8,), "random_state": 0, "n_threads": 1}
 OF_POEVAE = {"prediction_networks", "prediction_weight"}
@@ -323,6 +327,40 @@ def test_errors_of_hidden_entries_are_those_of_conditional_means(start, kind):
                 gap = ((filled - row) / spread)[begin:end]
                 expected[n] += np.nansum(gap**2) / len(gap)
     np.testing.assert_allclose(errors, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_neighbours_fill_in_their_mean(start, kind, monkeypatch):
+    """Of what they show, where they show any of a modality; by hand, row by row."""
+    monkeypatch.setattr(judging, "_N_NEIGHBOURS", 4)
+    X, est = start
+    x, there = punch([x[:25] for x in X], kind), punch([x[25:] for x in X], kind)
+    ours = errors_of_neighbours(est.model_, est.model_.read(x), est.model_.read(there))
+    spread = np.hstack(X).std(0)
+    middle = np.hstack(X).mean(0)
+    flat, other = ((np.hstack(part) - middle) / spread for part in (x, there))
+    expected = np.zeros(25)
+    for begin, end in itertools.pairwise(np.cumsum([0, *(x.shape[1] for x in X)])):
+        own = np.arange(begin, end)
+        rest = np.setdiff1d(np.arange(flat.shape[1]), own)
+        shows = ~np.isnan(other[:, own]).all(1) & ~np.isnan(other[:, rest]).all(1)
+        for n, row in enumerate(flat):
+            if np.isnan(row[rest]).all():
+                continue
+            gaps = np.nan_to_num(other[shows][:, rest]) - np.nan_to_num(row[rest])
+            near = other[shows][(gaps**2).sum(1).argsort()[:4]][:, own]
+            told = np.maximum((~np.isnan(near)).sum(0), 1)
+            expected[n] += np.nansum((np.nansum(near, 0) / told - row[own]) ** 2) / len(own)
+    np.testing.assert_allclose(ours, expected, atol=1e-9)
+
+
+def test_without_ten_neighbours_nothing_is_said_of_them(start):
+    X, est = start
+    few = [X[0][:30], np.where(np.arange(30)[:, None] < 9, X[1][:30], np.nan), X[2][:30]]
+    batch = est.model_.read(X)
+    assert torch.isinf(errors_of_neighbours(est.model_, batch, est.model_.read(few))).all()
+    few[1][9] = X[1][9]
+    assert errors_of_neighbours(est.model_, batch, est.model_.read(few)).isfinite().all()
 
 
 @pytest.mark.parametrize("kind", ["entries", "modalities"])

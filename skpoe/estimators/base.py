@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import NamedTuple
 
 from .._compat import CallbackSupportMixin, _fit_context, with_callbacks
 from ..model import MultimodalVAE
 from ..objectives import Objective
-from ..training import Run, optimizer_of
+from ..training import Cycle, Run, optimizer_of
 from .face import BaseMultimodal
 from .fitting import Fitting, all_or_nothing
 from .parameters import SharedParameters
@@ -20,14 +19,6 @@ from .state import State, recompose
 
 # of a start at a factor analysis: below so many rows it is trained with more care
 FEW_ROWS = 1000
-
-
-class Cycle(NamedTuple):
-    """How what started at a factor analysis is trained, where a user says nothing."""
-
-    n_steps: int
-    n_rows: int = 128  # of a step
-    rate: float = 3e-3  # the peak
 
 
 class BaseVAE(SharedParameters, CallbackSupportMixin, BaseMultimodal):

@@ -37,6 +37,7 @@ _SECTION = {
     "begun": object,
     "fresh": object,
     "held": object,
+    "is_long": bool,
 }
 _BEST = {"weights": dict, "epoch": int, "score": float, "waited": int}
 
@@ -154,6 +155,7 @@ class Checkpoint:
         about = est._layout, est._seed, est.auto_, est._run, shape_of(self.estimator)
         state = State(model, objective, *about)
         state.stage, state.start_weight = section["stage"], section["start_weight"]
+        state.is_long = section["is_long"]
         state.run.began, state.run.diverged = section["began"], section["diverged"]
         done = len(state.run.history), state.run.step
         if len(state.run.began) != 2 or not all(
@@ -245,6 +247,7 @@ class Checkpoint:
             "begun": state.begun,
             "fresh": state.fresh,
             "held": state.held,
+            "is_long": state.is_long,
         }
 
 

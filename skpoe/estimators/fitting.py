@@ -22,11 +22,11 @@ from ..objectives import Objective
 from ..random import derive_seed
 from ..stopping import copy_of
 from ..threads import limit_threads
-from ..training import Plan, Run
+from ..training import Cycle, Plan, Run
 from .checkpoints import Checkpoint
 from .course import Course
 from .ending import warn_of_end
-from .init_choice import Contestant, some_of, wins
+from .init_choice import LONG, Contestant, choose, some_of
 from .likelihood_choice import make_likelihoods
 from .pieces import Pieces
 from .reading import hold, n_distinct, read_rows, warn_of_unread
@@ -90,7 +90,7 @@ class Fitting:
                 state = self._begin(source, weight, layout, likelihoods)
             self.auto = state.auto
             learned, watched = self._split(len(source), state.seed)
-            plan = self._plan(state.seed, len(learned), state.model, source)
+            plan = self._plan(state.seed, len(learned), state.model, source, state.is_long)
             most = plan.n_epochs(len(learned))
             if state.held is not None:  # a rehearsal without them comes first
                 most += plan.n_epochs(len(learned) - len(state.held))
@@ -159,12 +159,15 @@ class Fitting:
         split = None if watched is None else (learned, watched)
         self.linear = is_linear(estimator, likelihoods)
         given = (source, weight, layout, likelihoods, split, seed)
+        is_long = False
         if self.linear and self._compares(len(learned), layout):
             ours = self._contestant(False, *given)
-            # where all rows are alike, none can be held out
-            self.linear = not len(ours.held) or not wins(ours, self._contestant(True, *given))
+            if len(ours.held):  # where all rows are alike, none can be held out
+                choice = choose(ours, self._contestant(True, *given))
+                self.linear, is_long = not choice.is_random, choice.is_long
         model, objective = self._compose(*given)
         state = State(model, objective, layout, seed, self.auto, Run(), made_with)
+        state.is_long = is_long
         if self.linear:
             start = self._start(model, objective, source, weight, split, seed)
             state.start_weight = start.start_weight
@@ -243,8 +246,9 @@ class Fitting:
             trial._start(model, objective, source, weight, parts, seed)
             rows = hold(source, weight, model)  # its units may have changed
         kept, held = (rows.take(part) for part in parts)
-        plan = trial._plan(seed, len(kept), model, source)
-        return Contestant(model, objective, kept, held, plan, layout.names)
+        about = seed, len(kept), model, source
+        plans = [trial._plan(*about, is_long) for is_long in (False, True)]
+        return Contestant(model, objective, kept, held, *plans, layout.names)
 
     def _assemble(self, pieces: Pieces, source: Source) -> tuple[MultimodalVAE, Objective]:
         """Put pieces together, in their place and precision."""
@@ -309,17 +313,23 @@ class Fitting:
             return torch.arange(n_rows), None
         return deal_to_validate(n_rows, estimator.validation_fraction, derive_seed(seed, 0))
 
-    def _plan(self, seed: int, n_rows: int, model: MultimodalVAE, source: Source) -> Plan:
+    def _plan(
+        self, seed: int, n_rows: int, model: MultimodalVAE, source: Source, is_long: bool
+    ) -> Plan:
         estimator = self.estimator
         started = model.has_started
         # rows that stand twice do not make more of a table
         n_told = min(n_rows, n_distinct(source)) if started else n_rows
-        cycle = estimator._cycle(n_told, sum(len(kind.seen) for kind in model.likelihoods))
+        cycle = Cycle(0, rate=_RATE)
+        if started:
+            cycle = estimator._cycle(n_told, sum(len(kind.seen) for kind in model.likelihoods))
+        elif is_long:
+            cycle = LONG
         plan = Plan(
             max_iter=estimator.max_iter if self.n_epochs is None else self.n_epochs,
             batch_size=estimator.batch_size,
             learning_rate=self._rate,
-            learning_rate_init=self._rate_init(cycle.rate if started else _RATE),
+            learning_rate_init=self._rate_init(cycle.rate),
             weight_decay=_decay(estimator.weight_decay, n_told, started),
             kl_warmup=estimator.kl_warmup,
             n_iter_no_change=estimator.n_iter_no_change,
@@ -327,7 +337,7 @@ class Fitting:
             seed=seed,
             verbose=int(estimator.verbose),
             compile=estimator.compile,
-            n_steps=cycle.n_steps if started else 0,
+            n_steps=cycle.n_steps,
             step_rows=cycle.n_rows,
             most_epochs=estimator._auto_most_epochs,
         )

@@ -11,16 +11,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..data.batch import Batch
 from ..data.rows import Rows
 from ..model import MultimodalVAE
 from ..objectives import Objective
-from ..training import Plan, train
-from .judging import errors_of_hidden, how_likely
+from ..training import Cycle, Plan, train
+from .judging import errors_of_hidden, errors_of_neighbours, how_likely
 from .starting import deal, far_out, find_start_weight, hold_out, settle, weights_of
 
 # fewer steps are too few for a random start to show what it leads to
 _N_STEPS = 1200
 _MOST_ROWS = 5000
+# a long training, and for how many rows a column: it would learn fewer by heart
+LONG = Cycle(6000, rate=1e-2)
+_MANY_A_COLUMN = 30
 # share of the rows that must be likelier if errors are larger, and how much larger they may be
 _MOST_BY_FAR, _MORE = 0.75, 1.05
 # and how much smaller they are where a start shows promise
@@ -54,7 +58,8 @@ class Contestant:
     objective : Objective
     kept, held : Rows
         To learn from, and to be judged on.
-    plan : Plan
+    plan, long_plan : Plan
+        The usual training, and a long one.
     names : sequence of str
         Of the modalities.
     """
@@ -64,10 +69,13 @@ class Contestant:
     kept: Rows
     held: Rows
     plan: Plan
+    long_plan: Plan
     names: Sequence[str]
 
-    def after(self, n_steps: int) -> Outcome:
+    def after(self, n_steps: int, plan: Plan | None = None) -> Outcome:
         """Say what held-out rows are to a copy that has been trained for so many steps.
+
+        As the usual plan says, or another.
 
         Raises
         ------
@@ -77,7 +85,8 @@ class Contestant:
         if not n_steps:
             return self._judge(self.model)
         model, objective = copy.deepcopy((self.model, self.objective))
-        plan = dataclasses.replace(self.plan, max_iter="auto", n_steps=n_steps, verbose=0)
+        plan = self.plan if plan is None else plan
+        plan = dataclasses.replace(plan, max_iter="auto", n_steps=n_steps, verbose=0)
         try:
             run = train(model, objective, self.kept, plan, self.names)
         except FloatingPointError:
@@ -93,11 +102,50 @@ class Contestant:
     @property
     def weights(self) -> Tensor:
         """Weights of the rows that it is judged on."""
-        return self.held[torch.arange(len(self.held))][2]
+        return _all_of(self.held)[2]
+
+    def errors_of_neighbours(self) -> Tensor:
+        """Say what errors are where its rows fill in."""
+        return errors_of_neighbours(self.model, _all_of(self.held)[0], _all_of(self.kept)[0])
 
     def _judge(self, model: MultimodalVAE) -> Outcome:
-        batch, keys, _ = self.held[torch.arange(len(self.held))]
+        batch, keys, _ = _all_of(self.held)
         return Outcome(how_likely(model, batch, keys), errors_of_hidden(model, batch))
+
+
+def _all_of(rows: Rows) -> tuple[Batch, Tensor, Tensor]:
+    return rows[torch.arange(len(rows))]
+
+
+class Choice(NamedTuple):
+    """Whether to start at random, and whether to train for long from there."""
+
+    is_random: bool
+    is_long: bool = False
+
+
+def choose(ours: Contestant, theirs: Contestant) -> Choice:
+    """Choose between a random start, ours, and theirs.
+
+    Where neighbours predict held-out rows much better than a factor analysis does, and rows are
+    many for their columns, there is something to be learned that may take more steps than a trial
+    has: half of a long training is tried.
+    """
+    if _may_take_long(ours, theirs):
+        after = ours.after(LONG.n_steps // 2, ours.long_plan)
+        if leads(after, theirs.after(_N_STEPS // 2), ours.weights):
+            return Choice(True, leads(after, ours.after(_N_STEPS), ours.weights))
+    return Choice(wins(ours, theirs))
+
+
+def _may_take_long(ours: Contestant, theirs: Contestant) -> bool:
+    n_columns = sum(likelihood.width for likelihood in ours.model.likelihoods)
+    if len(ours.kept) < _MANY_A_COLUMN * n_columns:
+        return False
+    start = theirs.after(0)
+    near = start._replace(errors=theirs.errors_of_neighbours())
+    errors, others = _errors(near, start, theirs.weights)
+    return bool(errors <= _LESS * others)
 
 
 def wins(ours: Contestant, theirs: Contestant) -> bool:

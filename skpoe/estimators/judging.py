@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
+from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from ..data.batch import Batch
@@ -16,6 +17,7 @@ from ..random import RowNoise, row_keys
 
 # draws, and numbers of all draws of a modality at a time
 _N_DRAWS, _AT_A_TIME = 16, 2**20
+_N_NEIGHBOURS = 10
 
 
 @torch.no_grad()
@@ -60,6 +62,37 @@ def errors_of_hidden(model: MultimodalVAE, batch: Batch) -> Tensor:
     """
     parts = _parts_of_hidden(model, batch)
     return torch.cat([_errors_of_hidden(model, batch[part]) for part in parts])
+
+
+@torch.no_grad()
+def errors_of_neighbours(model: MultimodalVAE, batch: Batch, others: Batch) -> Tensor:
+    """Give what :meth:`errors_of_hidden` does where other rows fill in, and the model only reads.
+
+    A hidden modality is the mean of the ten rows that are nearest in what encoders read of the
+    rest, among those that show it and some of the rest. Without ten, errors are infinite.
+    """
+    _, hidden = _hide(batch)
+    read = [model.encoded(each).values for each in (others, batch)]
+    total = batch.values[0].new_zeros(len(batch))
+    for m, (truth, scored) in enumerate(hidden):
+        shows = others.observed[:, m] & (others.observed.sum(-1) > 1)
+        if int(shows.sum()) < _N_NEIGHBOURS:
+            return torch.full_like(total, torch.inf)
+        there, here = (
+            torch.cat([x for k, x in enumerate(values) if k != m], dim=-1).cpu().numpy()
+            for values in read
+        )
+        search = NearestNeighbors(n_neighbors=_N_NEIGHBOURS).fit(there[shows.cpu().numpy()])
+        near = torch.from_numpy(search.kneighbors(here, return_distance=False)).to(shows.device)
+        comparable = model.likelihoods[m].comparable
+        mask = others.masks[m].expand_as(others.values[m])[shows]
+        value = comparable(others.values[m][shows]) * mask
+        # one neighbour after the other: all at once would be ten times the rows
+        filled = sum(value[nth] for nth in near.unbind(1))
+        n_told = sum(mask[nth].to(value.dtype) for nth in near.unbind(1))
+        error = filled / cast("Tensor", n_told).clamp(min=1.0) - comparable(truth)
+        total += (error.square() * scored).mean(-1)
+    return total
 
 
 def _errors_of_hidden(model: MultimodalVAE, batch: Batch) -> Tensor:

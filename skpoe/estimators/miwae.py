@@ -10,7 +10,8 @@ from .._compat import StrOptions
 from ..model import MultimodalVAE
 from ..objectives import IWAE, Objective
 from ..priors import StandardGaussian
-from .base import FEW_ROWS, BaseVAE, Cycle
+from ..training import Cycle
+from .base import FEW_ROWS, BaseVAE
 from .documentation import documented
 from .pieces import Pieces
 

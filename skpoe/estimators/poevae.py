@@ -8,7 +8,8 @@ from typing import Any
 from ..model import MultimodalVAE
 from ..objectives import AlignedELBO, Objective
 from ..priors import StandardGaussian
-from .base import FEW_ROWS, BaseVAE, Cycle
+from ..training import Cycle
+from .base import FEW_ROWS, BaseVAE
 from .documentation import documented
 from .pieces import Pieces
 

@@ -45,6 +45,8 @@ class State:
         In a rehearsal: what training will begin with.
     held : int64 Tensor, default=None
         In a rehearsal: numbers of the rows that it does not learn from.
+    is_long : bool, default=False
+        Whether a trial found that a long training pays.
     """
 
     model: MultimodalVAE
@@ -59,6 +61,7 @@ class State:
     begun: dict[str, Tensor] | None = None
     fresh: dict[str, Tensor] | None = None
     held: Tensor | None = None
+    is_long: bool = False
 
     @property
     def learned(self) -> nn.ModuleDict:
