@@ -15,4 +15,4 @@ def laplace_sample(uniform: Tensor) -> Tensor:
     tensor([-0.6931, 0.0000, 0.6931])
     """
     centred = uniform - 0.5
-    return -centred.sign() * torch.log1p(-2.0 * centred.abs())
+    return torch.copysign(centred.abs().mul_(-2.0).log1p_(), centred)

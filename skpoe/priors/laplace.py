@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -46,7 +44,7 @@ class Laplace(Prior):
 
     def log_prob(self, z: Tensor) -> Tensor:
         scale = dealt_scale(self.scores)
-        return -(z.abs() / scale + scale.log() + math.log(2)).sum(-1)
+        return -(z.abs() / scale).sum(-1) - (2.0 * scale).log().sum(-1)
 
     def sample(self, noise: RowNoise) -> Tensor:
         uniform = noise.uniform(event=len(self.scores), dtype=torch.float64)
