@@ -1,4 +1,4 @@
-"""Where tensors are, and what may be asked about them there."""
+"""Where tensors are, what may be asked about them there, and what is kept for later ones."""
 
 from __future__ import annotations
 

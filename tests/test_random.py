@@ -121,7 +121,7 @@ def test_parts_draw_what_they_would_draw_alone(monkeypatch, most):
             for event in (3, 4):
                 assert torch.equal(part.normal(2, event=event), alone.normal(2, event=event))
                 assert torch.equal(part.uniform(2, event=event), alone.uniform(2, event=event))
-        keys = torch.tensor([0, 1])
+        keys = torch.tensor([0, -1])
         assert torch.equal(part[keys].normal(event=2), alone[keys].normal(event=2))
         assert torch.equal(part.apart(2).normal(event=2), alone.apart(2).normal(event=2))
 

@@ -131,24 +131,24 @@ def choose(ours: Contestant, theirs: Contestant) -> Choice:
     many for their columns, there is something to be learned that may take more steps than a trial
     has: half of a long training is tried.
     """
-    if _may_take_long(ours, theirs):
+    start = theirs.after(0)
+    if _may_take_long(ours, theirs, start):
         after = ours.after(LONG.n_steps // 2, ours.long_plan)
         if leads(after, theirs.after(_N_STEPS // 2), ours.weights):
             return Choice(True, leads(after, ours.after(_N_STEPS), ours.weights))
-    return Choice(wins(ours, theirs))
+    return Choice(_wins(ours, theirs, start))
 
 
-def _may_take_long(ours: Contestant, theirs: Contestant) -> bool:
+def _may_take_long(ours: Contestant, theirs: Contestant, start: Outcome) -> bool:
     n_columns = sum(likelihood.width for likelihood in ours.model.likelihoods)
     if len(ours.kept) < _MANY_A_COLUMN * n_columns:
         return False
-    start = theirs.after(0)
     near = start._replace(errors=theirs.errors_of_neighbours())
     errors, others = _errors(near, start, theirs.weights)
     return bool(errors <= _LESS * others)
 
 
-def wins(ours: Contestant, theirs: Contestant) -> bool:
+def _wins(ours: Contestant, theirs: Contestant, start: Outcome) -> bool:
     """Whether we lead when both were trained for a while.
 
     Both are spared it where half of ours shows no promise: we do not lead over where they start,
@@ -156,7 +156,7 @@ def wins(ours: Contestant, theirs: Contestant) -> bool:
     are.
     """
     weights = ours.weights
-    first, start = ours.after(_N_STEPS // 2), theirs.after(0)
+    first = ours.after(_N_STEPS // 2)
     errors, others = _errors(first, start, weights)
     if errors > _LESS * others and not leads(first, start, weights):
         return False

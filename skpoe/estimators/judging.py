@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from ..data.batch import Batch
@@ -71,6 +70,8 @@ def errors_of_neighbours(model: MultimodalVAE, batch: Batch, others: Batch) -> T
     A hidden modality is the mean of the ten rows that are nearest in what encoders read of the
     rest, among those that show it and some of the rest. Without ten, errors are infinite.
     """
+    from sklearn.neighbors import NearestNeighbors  # a quarter of a second, for trials alone
+
     _, hidden = _hide(batch)
     read = [model.encoded(each).values for each in (others, batch)]
     total = batch.values[0].new_zeros(len(batch))

@@ -281,7 +281,7 @@ class Pieces:
             made.append(network)
         # a network that a user makes stays as it is
         plain = all(factory is None or isinstance(factory, MLPFactory) for factory in factories)
-        if plain and StackedNetworks.can_hold(made):
+        if plain and len(made) > 1 and StackedNetworks.can_hold(made):
             return StackedNetworks(made)
         return SeparateNetworks(made)
 
